@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from nurture_envs.journey import Journey
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.contact_state import folding_of, is_of_use
 from nurture_rl.serving.contacts.enrolment import beside, opened, usable_zone
+from nurture_rl.serving.contacts.reply_handoffs import may_wait, talk_in
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, ContactView, Preferences
+from nurture_rl.serving.records import Contact, ContactView, Event, Preferences
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.stored_events import events_that, is_report_of_send
 
@@ -70,6 +72,8 @@ def views_of(
     named = [event.decision_id for event in told if event.decision_id is not None]
     sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
     wishes = store.preferences(ids)
+    talks = [name for name, (state, _) in states.items() if may_wait(bundle.journey, state, now_us)]
+    before = _folded_talk(bundle.journey, store, talks, events)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),
@@ -82,6 +86,18 @@ def views_of(
             acknowledged=acknowledged,
             state=states[name][0] if name in states else None,
             preferences=wishes.get(name, Preferences()),
+            replies=before.get(name, ()),
         )
         for name, ask in zip(ids, asks, strict=True)
     ]
+
+
+def _folded_talk(
+    journey: Journey, store: StoreReader, ids: Sequence[str], after: Mapping[str, Sequence[Event]]
+) -> dict[str, Sequence[Event]]:
+    """Replies of contacts, and what may answer them, without the events after their states."""
+    whole = store.events(ids) if ids else {}
+    return {
+        name: talk_in(journey, told[: len(told) - len(after.get(name, ()))])
+        for name, told in whole.items()
+    }

@@ -16,6 +16,7 @@ from nurture_rl.serving.company import alone
 from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.contacts.crowd import against_crowd
 from nurture_rl.serving.contacts.facts import known
+from nurture_rl.serving.contacts.reply_handoffs import against_rest
 from nurture_rl.serving.deciding.array_pass import Drawn, Weighed, draw, uniforms, weigh
 from nurture_rl.serving.deciding.ghosts import with_ghosts
 from nurture_rl.serving.deciding.next_decisions import next_moments
@@ -61,6 +62,7 @@ def decide(
         features, own_reasons = weigh(bundle, facts, left)
         reasons = against_account(bundle, views, facts, own_reasons, moments)
         reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
+        reasons = against_rest(bundle.journey, bundle.catalog, views, reasons, moments)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")

@@ -17,6 +17,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.handoffs import handoffs, opener
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.api_keys import load_keys
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision, Event, Withdrawal
@@ -31,6 +32,7 @@ from tests.unit.serving.contacts import (
     follow,
     service,
 )
+from tests.unit.serving.trials import trial_bundle
 
 MORNING = MIDNIGHT + 10 * HOUR_US
 DUE = MIDNIGHT + 3 * DAY_US  # `conversation: {escalated: 2}`: the day of the call and two more
@@ -97,6 +99,23 @@ def test_what_salespeople_do_answers_it(desk: Desk, kind: str) -> None:
     assert desk.open() == []
     (told,) = desk.ask("?status=answered")["handoffs"]
     assert (told["answered_by"], told["answered_at"]) == (kind, "2027-03-01T10:00:00Z")
+
+
+def test_an_answer_in_the_moment_of_the_call_counts(desk: Desk) -> None:
+    desk.decide("ada", "call")
+    desk.say("sales_activity")
+    assert desk.open() == []
+
+
+def test_hand_offs_of_a_journey_that_is_served_no_more_are_not_told(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.decide("ada", "call")
+    other = trial_bundle(tmp_path / "other", None, journey="second")
+    served = Service(other, desk.served.store, desk.served.settings)
+    with TestClient(create_app(served)) as client:
+        assert client.get("/v1/handoffs").json() == {"handoffs": [], "left_out": 0}
+        assert client.get("/v1/handoffs/call").status_code == 404
 
 
 def test_what_comes_after_its_time_or_came_before_answers_nothing(desk: Desk) -> None:
