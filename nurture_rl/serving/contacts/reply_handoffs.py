@@ -55,6 +55,12 @@ def answers_of(journey: Journey) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_ANSWERS, *closing)))
 
 
+def longest_us(journey: Journey) -> int:
+    """How long a reply may wait for an answer, microseconds; 0: none does."""
+    rules = journey.guardrails.handoffs
+    return round(max(one.hours for one in rules.replies) * HOUR_US) if rules else 0
+
+
 def is_of(event: Event, signal: Signal) -> bool:
     """Whether an event is one of a signal's."""
     return all(getattr(event, cell) == value for cell, value in signal.filters().items())

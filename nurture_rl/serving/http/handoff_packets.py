@@ -17,7 +17,7 @@ from nurture_rl.serving.contacts.handoffs import (
     received,
     topics_of,
 )
-from nurture_rl.serving.contacts.reply_handoffs import PassedOn, answers_of
+from nurture_rl.serving.contacts.reply_handoffs import PassedOn, answers_of, longest_us
 from nurture_rl.serving.http.explaining import explained, recorded
 from nurture_rl.serving.http.handoff_wire import (
     HandoffOut,
@@ -56,8 +56,13 @@ class HandoffDesk:
         default_zone: str,
         seed: int,
         now_us: int,
+        only_open: bool = False,
     ) -> HandoffDesk:
-        """Read how hand-offs stand; arguments as of the fields."""
+        """Read how hand-offs stand; arguments as of the fields.
+
+        Further ones:
+            only_open: replies whose time is over need not be read.
+        """
         known = list(bundles)
         journeys = {one.journey.name: one.journey for one in known}
         ids = [name for name, _, _ in store.calls_since(now_us - LOOKED_BACK_US)]
@@ -68,8 +73,9 @@ class HandoffDesk:
             if one.journey in journeys
         ]
         since_us = now_us - LOOKED_BACK_US
-        asking = any(one.guardrails.handoffs for one in journeys.values())
-        repliers = store.repliers_since(since_us) if asking else []
+        hours = [longest_us(journey) for journey in journeys.values()]
+        read_us = now_us - max(hours, default=0) if only_open else since_us
+        repliers = store.repliers_since(read_us) if any(hours) else []
         names = list({*(contact_key(one.contact_id) for one, _, _ in calls), *repliers})
         contacts, events, passes = store.contacts(names), store.events(names), store.passes(names)
 

@@ -18,6 +18,7 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.handoffs import handoffs, opener
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http import handoff_routes
 from nurture_rl.serving.http.api_keys import load_keys
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision, Event, Withdrawal
@@ -267,6 +268,17 @@ def test_a_colleagues_hand_off_is_open_as_long_as_their_own_mail_is_held() -> No
     assert [one.status(DUE + 2 * HOUR_US) for one in (ada, bob, cy)] == [
         *("returned", "answered", "returned")
     ]
+
+
+def test_the_oldest_are_told_first_and_how_many_are_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff_routes, "_MOST", 1)
+    desk.decide("cy", "first")
+    desk.clock.now_us += HOUR_US
+    desk.decide("ada", "second")
+    told = desk.ask()
+    assert ([one["handoff_id"] for one in told["handoffs"]], told["left_out"]) == (["first"], 1)
 
 
 def test_who_was_erased_is_in_no_hand_off() -> None:
