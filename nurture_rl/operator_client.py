@@ -20,7 +20,7 @@ from nurture_rl.client import PolicyClient, path_of
 Told = Mapping[str, Any]  # an answer as the server's OpenAPI describes it
 Role = Literal["shadow", "canary", "promote", "rollback"]
 Move = Literal["exit", "pause", "resume"]
-Figures = Literal["", "decisions", "mail", "reach", "health"]  # "": what the key may do
+Figures = Literal["", "decisions", "mail", "reach", "health", "lift"]  # "": what the key may do
 
 
 @dataclass(frozen=True, slots=True)

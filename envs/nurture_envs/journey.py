@@ -374,6 +374,11 @@ class Journey:
         counts = tuple(signal.name for signal in self.signals)
         return counts + tuple(f"{signal.name}.value" for signal in self.signals if signal.valued)
 
+    @property
+    def stages(self) -> tuple[tuple[str, str], ...]:
+        """Stages in order, each with the signal that enters it."""
+        return tuple((str(name), str(by)) for name, by in self.resolved.get("stages", {}).items())
+
     def channel_index(self, name: str) -> int:
         """Position of a channel, for arrays of this process."""
         return self.channels.index(name)

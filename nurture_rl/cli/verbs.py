@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nurture_rl.cli.intake_verbs import INTAKE_VERBS
 from nurture_rl.cli.paper_verbs import PAPER_VERBS
 from nurture_rl.cli.verb_record import DONE, Verb
 
@@ -34,6 +35,7 @@ _ALL = (
         settings=_RUN,
         keyed=_KEY,
         work=f"{_STEPS}:pipeline",
+        codes={4: "the log has no decisions: a first look says what it tells, and what to try"},
     ),
     Verb(
         name="ingest",
@@ -128,11 +130,12 @@ _ALL = (
         codes=_BUNDLE_CODES,
     ),
     *PAPER_VERBS,
+    *INTAKE_VERBS,
     Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",
         reads="a log whose decisions name their arms (`data=folder`), and a plan (YAML)",
-        makes="a report (HTML, Markdown, JSON)",
+        makes="a report (HTML, Markdown, JSON), a journal, and the next experiment (YAML)",
         examples=(
             "nurture lift data.path=exported plan=spring.yaml",
             "nurture lift data.path=exported plan=spring.yaml data.complete_until=2026-06-29",

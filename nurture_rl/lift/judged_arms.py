@@ -65,11 +65,23 @@ class LiftReport:
     journey: str
     provenance: str  # of the journey's logs
     as_of_us: int  # UTC
+    first_us: int  # the first enrolment, UTC
     arms: Mapping[str, ArmTotals]
     counts: SizesOfArms
     notes: Notes
     lifts: Mapping[str, tuple[FigureLift, ...]]  # by arm, the north star first
     too_few: tuple[str, ...]  # arms without enough units to be compared
+
+    @property
+    def main_arm(self) -> str | None:
+        """The arm that the first screen is about: the first of the plan that can be compared."""
+        return next(iter(self.lifts), None)
+
+    @property
+    def harms(self) -> list[FigureLift]:
+        """The key figures of the main arm that should stay low."""
+        lifts = self.lifts.get(self.main_arm or "", ())
+        return [one for one in lifts if one.better == "lower" and one.role == "supporting"]
 
 
 def judged(
@@ -82,12 +94,8 @@ def judged(
     """
     names = list(plan.shares)
     figures = _figures(journey)
-    counts = {
-        name: int(np.unique(people.unit[people.arm == place]).size)
-        for place, name in enumerate(names)
-    }
-    as_planned = arm_sizes(counts, plan.shares)
-    amounts = {kpi.name: _amount(people, kpi, plan, journey) for _, kpi in figures}
+    as_planned = _sizes(people, plan)
+    amounts = figure_amounts(people, plan, journey)
     totals = {}
     for place, name in enumerate(names):
         mine = people.arm == place
@@ -95,7 +103,7 @@ def judged(
         means = {
             k: float(v[done].mean()) if done.any() else float("nan") for k, v in amounts.items()
         }
-        totals[name] = ArmTotals(int(mine.sum()), counts[name], int(done.sum()), means)
+        totals[name] = ArmTotals(int(mine.sum()), as_planned.counted[name], int(done.sum()), means)
     lifts, few = {}, []
     for name in names:
         if name == plan.usual:
@@ -114,6 +122,7 @@ def judged(
         journey.name,
         journey.provenance,
         as_of_us,
+        int(people.since_us.min()),
         totals,
         as_planned,
         notes,
@@ -122,11 +131,44 @@ def judged(
     )
 
 
+def judged_north_star(
+    people: Enrolled, plan: Plan, journey: Journey, arm: str, as_of_us: int
+) -> FigureLift | None:
+    """The north star of one arm, as `judged` tells it; None: too few were followed up.
+
+    Args:
+        people: the enrolled.
+        plan: of the experiment.
+        journey: of the plan.
+        arm: that is held against business as usual.
+        as_of_us: the log is complete up to here, UTC.
+    """
+    pair = _Pair(people, plan, arm, _sizes(people, plan).as_planned, as_of_us)
+    if pair.smallest(people.followed) < _FEW:
+        return None
+    star = journey.north_star
+    return pair.figure("north star", star, _amount(people, star, plan, journey))
+
+
+def _sizes(people: Enrolled, plan: Plan) -> SizesOfArms:
+    """Units by arm, held against the plan."""
+    counts = {
+        name: int(np.unique(people.unit[people.arm == place]).size)
+        for place, name in enumerate(plan.shares)
+    }
+    return arm_sizes(counts, plan.shares)
+
+
 def _figures(journey: Journey) -> list[tuple[str, Kpi]]:
     return [
         ("north star", journey.north_star),
         *(("supporting", one) for one in journey.supporting),
     ]
+
+
+def figure_amounts(people: Enrolled, plan: Plan, journey: Journey) -> dict[str, FloatArray]:
+    """Events of each key figure within the window, by contact, [n]."""
+    return {kpi.name: _amount(people, kpi, plan, journey) for _, kpi in _figures(journey)}
 
 
 def _amount(people: Enrolled, kpi: Kpi, plan: Plan, journey: Journey) -> FloatArray:

@@ -13,7 +13,12 @@ import yaml
 from nurture_envs.experiment import UNITS, Velocity
 from nurture_envs.fields import Fields
 from nurture_envs.journey import Journey
-from nurture_envs.journey_experiment import read_goals, read_shares
+from nurture_envs.journey_experiment import (
+    FREE_FACTORS,
+    USUAL_PROGRAMS,
+    read_goals,
+    read_shares,
+)
 from nurture_rl.errors import ConfigError
 
 
@@ -33,6 +38,8 @@ class Plan:
     velocity: Velocity | None
     level: float  # stated coverage of each interval, at all times together
     hash: str  # of the file
+    free: str | None = None  # the one factor that the policy chooses; None: all, or not said
+    program: str | None = None  # of the journey, that is business as usual; None: not said
     # Content hash of a server's experiment: whom it dealt are in it, and nobody else; None: whoever
     # has the first decision after `starts`.
     dealt_by: str | None = None
@@ -81,6 +88,8 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
         velocity=goals.velocity,
         level=goals.level,
         hash=digest,
+        free=f.text("free", among=FREE_FACTORS) if f.has("free") else None,
+        program=f.text("program", among=USUAL_PROGRAMS) if f.has("program") else None,
     )
     f.finish()
     return plan

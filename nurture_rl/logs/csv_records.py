@@ -43,18 +43,36 @@ def read_csv_records(path: Path, delimiter: str = ",") -> CsvRecords:
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     undecodable: list[int] = []
-    reader = csv.reader(_decoded(lines_of(path), undecodable), strict=True, delimiter=delimiter)
+    text = _decoded(lines_of(path), undecodable)
+    return read_csv_lines(text, path.name, delimiter, undecodable)
+
+
+def read_csv_lines(
+    lines: Iterator[str], name: str, delimiter: str = ",", undecodable: Sequence[int] = ()
+) -> CsvRecords:
+    """Read the lines of a CSV file; every cell is a string.
+
+    Args:
+        lines: with their ends.
+        name: of the file, for messages.
+        delimiter: what parts cells.
+        undecodable: 1-based numbers of lines that are not in the file's encoding; may grow.
+
+    Raises:
+        LogError: the header cannot be read or names a column twice.
+    """
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     try:
         header = next(reader, [])
     except csv.Error as error:
         raise LogError(
-            f"expected the first line of {path.name} to name its columns, got: {error}; mend it"
+            f"expected the first line of {name} to name its columns, got: {error}; mend it"
         ) from error
     if len(set(header)) < len(header):
-        raise LogError(f"expected each column of {path.name} once, got the header {header}")
-    records, lines, bad = _records(reader, len(header), undecodable)
+        raise LogError(f"expected each column of {name} once, got the header {header}")
+    records, numbers, bad = _records(reader, len(header), undecodable)
     columns = list(zip(*records, strict=True)) if records else [()] * len(header)
-    return CsvRecords(dict(zip(header, columns, strict=True)), lines, bad)
+    return CsvRecords(dict(zip(header, columns, strict=True)), numbers, bad)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -20,6 +20,8 @@ from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.mapped.mapped_rows import read_mapped
+from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.schema import (
@@ -83,7 +85,8 @@ def ingest_folder(
     """Read, check, unify and write the log of a folder.
 
     Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .tsv, .jsonl, all but the
-    first also .gz); decisions may be absent, and every other file is named. Writes events,
+    first also .gz), and files of any name and columns that a mapping (`*.map.yaml`) beside them
+    names; decisions may be absent, and every other file is named. Writes events,
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
     of the input's rows, nor on rows delivered twice.
@@ -131,10 +134,13 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
     files: dict[TableKind, tuple[str, ...]] = {}
     refused: dict[TableKind, list[pa.Table]] = {}
     notes: list[str] = []
+    mapped = _mapped_tables(folder)
+    by_mapping = {name for by_file in mapped.values() for name in by_file}
     for kind in TableKind:
-        paths = _files_of(folder, kind)
-        files[kind] = tuple(path.name for path in paths)
+        paths = [path for path in _files_of(folder, kind) if path.name not in by_mapping]
+        files[kind] = tuple(sorted([*(path.name for path in paths), *mapped[kind]]))
         raw = [read_raw(path, kind, reading.action_ids) for path in paths]
+        raw += mapped[kind].values()
         read = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
         read = read.combine_chunks()
         if kind is TableKind.DECISIONS:
@@ -165,6 +171,20 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
     return _Checked(rows, near.strays, _sorted_quarantine(everything), files, tuple(notes))
 
 
+def _mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
+    """What mappings of the folder give, by table and name of the file.
+
+    Raises:
+        LogError: a mapping, or a file that one names, cannot be read.
+    """
+    found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
+    for mapping in mappings_in(folder):
+        for path in mapping.files():
+            for kind, table in read_mapped(mapping, path).items():
+                found[kind][path.name] = table
+    return found
+
+
 def _without_chance(decisions: pa.Table) -> list[str]:
     """What to know of a log in which arms of an experiment left nothing to chance."""
     few = pc.sum(pc.is_in(decisions["arm"], pa.array(_WITHOUT_CHANCE))).as_py() or 0
@@ -184,7 +204,9 @@ def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[st
     return [
         f"{path.name}/" if path.is_dir() else path.name
         for path in paths
-        if path.name not in read and not (path.name.startswith(".") or is_plan_file(path.name))
+        if path.name not in read
+        and not (path.name.startswith(".") or path.name.endswith(SUFFIX))
+        and not is_plan_file(path.name)
     ]
 
 
@@ -210,11 +232,16 @@ def _check(rows: pa.Table, kind: TableKind, reading: Reading) -> list[RawTable]:
 def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     """Refuse an empty log, leaving its quarantine where the message says.
 
+    Files that have mappings may name contacts in their events alone.
+
     Raises:
         LogError: there is no usable event or no usable contact.
     """
     counts = _counts(checked)
-    if all(len(checked.rows[kind]) for kind in (TableKind.EVENTS, TableKind.CONTACTS)):
+    needed = [TableKind.EVENTS]
+    if checked.files[TableKind.CONTACTS] or not any(folder.glob(f"*{SUFFIX}")):
+        needed.append(TableKind.CONTACTS)
+    if all(len(checked.rows[kind]) for kind in needed):
         return
     path = out.with_name(out.name + ".quarantine.parquet")
     out.parent.mkdir(parents=True, exist_ok=True)

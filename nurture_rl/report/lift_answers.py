@@ -32,14 +32,9 @@ class FirstScreen:
         ]
 
 
-def main_arm(report: LiftReport) -> str | None:
-    """The arm that the first screen is about: the first of the plan that can be compared."""
-    return next(iter(report.lifts), None)
-
-
 def answers(report: LiftReport) -> FirstScreen:
     """The first screen."""
-    arm = main_arm(report)
+    arm = report.main_arm
     if arm is None:
         some = " and ".join(report.too_few)
         waits = f"Not enough contacts of {some} have been followed up to compare anything."
@@ -48,7 +43,7 @@ def answers(report: LiftReport) -> FirstScreen:
             "open", f"Cannot tell yet. {waits}", nothing, nothing, "Wait; change nothing."
         )
     star = report.lifts[arm][0]
-    hurt = harms(report, arm)
+    hurt = report.harms
     kind = {"better": "released", "worse": "refused"}.get(star.verdict, "open")
     if any(one.verdict == "worse" for one in hurt):
         kind = "refused"
@@ -59,11 +54,6 @@ def answers(report: LiftReport) -> FirstScreen:
         harmed=_harmed(report, hurt),
         next=_next(report, arm, star, hurt),
     )
-
-
-def harms(report: LiftReport, arm: str) -> list[FigureLift]:
-    """The key figures of an arm that should stay low."""
-    return [one for one in report.lifts[arm] if one.better == "lower" and one.role == "supporting"]
 
 
 def _helped(report: LiftReport, arm: str, star: FigureLift) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from math import isfinite
 
 from markupsafe import Markup
 
+from nurture_rl.lift.arm_details import ArmDetails
+from nurture_rl.lift.decision_journal import JournalEntry
 from nurture_rl.lift.judged_arms import FigureLift, LiftReport
+from nurture_rl.lift.next_experiment import NextExperiment
 from nurture_rl.lift.written_plan import Plan
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.lift_answers import (
@@ -16,11 +19,12 @@ from nurture_rl.report.lift_answers import (
     answers,
     day,
     interval,
-    main_arm,
     scaled,
     unit,
 )
+from nurture_rl.report.lift_details import detail_tables
 from nurture_rl.report.lift_figures import lift_bars, reads_picture
+from nurture_rl.report.lift_journal import journal_notes, journal_tables
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, count, percent, shown
 from nurture_rl.report.tables import Table
@@ -35,10 +39,67 @@ class Read:
     lift: FigureLift
 
 
-def lift_page(report: LiftReport, reads: list[Read]) -> str:
+@dataclass(frozen=True, slots=True)
+class ToldLift:
+    """All that a page tells."""
+
+    report: LiftReport
+    reads: list[Read] = field(default_factory=list)  # week by week, the earliest first
+    details: ArmDetails | None = None
+    journal: JournalEntry | None = None
+    following: NextExperiment | None = None
+
+
+def lift_page(told: ToldLift) -> str:
     """The page of its own; the same report gives the same bytes."""
-    told = answers(report)
-    arm = main_arm(report)
+    report = told.report
+    return page(
+        "lift_page.html.j2",
+        f"Lift: {report.plan.name}",
+        subtitle=f"{report.journey}, as of {day(report.as_of_us)}",
+        provenance=report.provenance,
+        answers=answers(report),
+        figures=_figures(told),
+        tables=_tables(report),
+        following=told.following,
+        details=_details(told),
+        journal=[] if told.journal is None else journal_tables(told.journal),
+        since=[] if told.journal is None else journal_notes(told.journal),
+        notes=_notes(report),
+    )
+
+
+def lift_markdown(told: ToldLift) -> str:
+    """The same without pictures."""
+    report, following = told.report, told.following
+    lines = [
+        f"# Lift: {report.plan.name}",
+        "",
+        f"{report.journey}, as of {day(report.as_of_us)}",
+        "",
+    ]
+    lines += [f"- **{question}** {answer}" for question, answer in answers(report).lines()]
+    for table in _tables(report):
+        lines += grid(table)
+    if following is not None:
+        lines += ["", "## The next experiment", "", following.why]
+        if following.missing:
+            lines += ["", *(f"- Missing: {one}" for one in following.missing)]
+        if following.block is not None:
+            lines += ["", "```yaml", following.block.rstrip(), "```"]
+    for table, words in _details(told):
+        lines += [*grid(table), "", words]
+    if told.journal is not None:
+        for table in journal_tables(told.journal):
+            lines += grid(table)
+        lines += ["", *(f"- {note}" for note in journal_notes(told.journal))]
+    lines += ["", *(f"- {note}" for note in _notes(report))]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(told: ToldLift) -> list[tuple[str, str, Markup]]:
+    """Title, caption and picture."""
+    report, arm = told.report, told.report.main_arm
     figures = []
     if arm is not None:
         figures.append(
@@ -50,41 +111,21 @@ def lift_page(report: LiftReport, reads: list[Read]) -> str:
                 Markup(inline(lift_bars(report.lifts[arm]))),
             )
         )
-    shown_reads = [one for one in reads if isfinite(one.lift.lower)]
-    if len(shown_reads) > 1:
+    reads = [one for one in told.reads if isfinite(one.lift.lower)]
+    if len(reads) > 1:
         figures.append(
             (
                 "Week by week",
                 "The difference in the north star as it was read each week. It may be read on any "
                 "day, and stopping when it looks good does not spoil it.",
-                Markup(inline(reads_picture([(r.as_of_us, r.lift) for r in shown_reads]))),
+                Markup(inline(reads_picture([(one.as_of_us, one.lift) for one in reads]))),
             )
         )
-    return page(
-        "lift_page.html.j2",
-        f"Lift: {report.plan.name}",
-        subtitle=f"{report.journey}, as of {day(report.as_of_us)}",
-        provenance=report.provenance,
-        answers=told,
-        figures=figures,
-        tables=_tables(report),
-        notes=_notes(report),
-    )
+    return figures
 
 
-def lift_markdown(report: LiftReport) -> str:
-    """The same without pictures."""
-    lines = [
-        f"# Lift: {report.plan.name}",
-        "",
-        f"{report.journey}, as of {day(report.as_of_us)}",
-        "",
-    ]
-    lines += [f"- **{question}** {answer}" for question, answer in answers(report).lines()]
-    for table in _tables(report):
-        lines += grid(table)
-    lines += ["", *(f"- {note}" for note in _notes(report))]
-    return "\n".join(lines) + "\n"
+def _details(told: ToldLift) -> list[tuple[Table, str]]:
+    return [] if told.details is None else detail_tables(told.details, told.report.plan)
 
 
 def _tables(report: LiftReport) -> list[Table]:

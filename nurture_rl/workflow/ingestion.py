@@ -38,8 +38,14 @@ if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Say, Workshop
 
 
+UNDECIDED = "undecided.json"  # in the folder of a log that has events and no decisions
+
+
 def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) -> Path:
     """Checked tables, `decision_table.parquet`, starting states and what was found on the way.
+
+    A log that has no decisions is checked alike; it gets `UNDECIDED`, which says what to do, and
+    no decision table.
 
     Raises:
         LogError: there is nothing to learn from, or more is unusable than `data.max_refused`.
@@ -64,7 +70,8 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
         pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
     )
     if not len(decisions):
-        raise LogError(_no_decisions(workshop, summary, tables, out))
+        _leave_undecided(workshop, data, summary, raw, out)
+        return
     known = known_bad(tables, decisions, data.max_refused)
     against = unusable(contacts, decisions, journey, data.default_zone, known)
     usable = decisions.filter(against.is_null())
@@ -194,17 +201,41 @@ def _keep_quarantine(workshop: Workshop, written: Path, stage: str) -> Path:
     return kept
 
 
-def _no_decisions(workshop: Workshop, summary: IngestSummary, tables: Path, out: Path) -> str:
-    """Why there is nothing to learn from: no decisions given, or all of them refused."""
+def _leave_undecided(
+    workshop: Workshop, data: DataConfig, summary: IngestSummary, raw: Path, out: Path
+) -> None:
+    """Finish with what there is: checked tables, and why nothing can be learned from them.
+
+    Raises:
+        LogError: decisions were given and all of them refused, or too many rows of another table.
+    """
+    tables = out / "tables"
     read = {table.table: table for table in summary.tables}["decisions"]
-    if not read.read:
-        return (
-            "the log has no decisions: give a decisions table with action, propensity, "
-            "probabilities and mask, or let the policy server log them"
-        )
-    kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
-    refused = told([row for row in refusals(tables) if row.table == "decisions"])
-    return f"all {read.read} decisions were refused: {refused}; file, line and reason are in {kept}"
+    problem = too_many(tables, data.max_refused)
+    if read.read or problem is not None:
+        kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
+        refused = told([row for row in refusals(tables) if row.table == "decisions"])
+        said = problem or f"all {read.read} decisions were refused: {refused}"
+        raise LogError(f"{said}; file, line and reason are in {kept}")
+    write_json(out / "notes.json", _with_limits(raw / "notes.json", list(summary.notes)))
+    write_json(out / "decisions.json", {"decisions": 0, "notes": list(summary.notes)})
+    write_json(
+        out / UNDECIDED,
+        "the log has no decisions: give a decisions table with action, propensity, probabilities "
+        "and mask, or let the policy server log them; `nurture pipeline` on this log tells what it "
+        "shows without them, and which experiment would tell more",
+    )
+
+
+def require_decided(ingested: Path) -> Path:
+    """The folder of an ingested log that has decisions.
+
+    Raises:
+        LogError: it has none.
+    """
+    if (ingested / UNDECIDED).is_file():
+        raise LogError(json.loads((ingested / UNDECIDED).read_text("utf-8")))
+    return ingested
 
 
 def complete_until(data: DataConfig, say: Say) -> int | None:

@@ -18,3 +18,6 @@ class LiftConfig(RunConfig):
     # been held out (arms policy and holdout of a server's export).
     among: str = "everybody"
     reads: int = 26  # weeks before the last day whose answers are drawn beside it, >= 0
+    # Folder of an earlier read, which the page tells the differences to; null: the latest earlier
+    # one of this experiment under `runs`, if there is one.
+    last: str | None = None

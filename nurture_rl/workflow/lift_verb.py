@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 from omegaconf import DictConfig
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.codec import write_record
-from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.lift.enrolled import LogTables, enrolled
+from nurture_rl.errors import ConfigError
+from nurture_rl.lift.decision_journal import (
+    JOURNAL,
+    JournalEntry,
+    ReadEvidence,
+    journal_figures,
+    last_read,
+    latest_read,
+)
 from nurture_rl.lift.first_mail import first_mailed
-from nurture_rl.lift.judged_arms import LiftReport, judged
-from nurture_rl.lift.written_plan import Plan, load_plan
+from nurture_rl.lift.judged_arms import LiftReport
+from nurture_rl.lift.next_experiment import next_experiment
+from nurture_rl.lift.written_plan import load_plan
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import is_plan_file
-from nurture_rl.report.lift_answers import answers, harms, main_arm
-from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
-from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.report.lift_answers import answers
+from nurture_rl.report.lift_page import ToldLift, lift_markdown, lift_page
+from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.config import settings
 from nurture_rl.workflow.ingestion import complete_until
 from nurture_rl.workflow.lift_config import LiftConfig
+from nurture_rl.workflow.lift_log import lift_tables, read_arms, weekly_reads
 from nurture_rl.workflow.pipeline import Pipeline
+from nurture_rl.workflow.run_tracking import run_tracking, runs_folder
 
 BETTER, NOT_BETTER, CANNOT_TELL = 0, 3, 4  # exit codes
 AMONG = ("everybody", "mailed")
-_WEEK_US = 7 * DAY_US
+NEXT = "next.yaml"
+_PACKAGES = ("nurture-rl", "numpy", "scipy", "pyarrow")  # whose versions an entry names
 
 
 def lift(config: DictConfig) -> VerbResult:
@@ -63,43 +73,75 @@ def lift(config: DictConfig) -> VerbResult:
     plan = load_plan(
         _plan_beside(exported, journey) if run.plan is None else Path(run.plan), journey
     )
-    root = Path(run.runs).resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
-    tags = {"verb": "lift", "data": run.data.name, "journey": journey.name}
-    name = f"lift {plan.name}"
+    root = runs_folder(checked) / "lift"
     with (
         threadpool_limits(run.threads),
-        tracked_run(uri, run.experiment_name, name, checked.plain, tags) as tracked,
+        run_tracking(checked, "lift", f"lift {plan.name}") as tracked,
     ):
         ingested = pipeline.ingested
-        log = _tables(ingested, complete_until(run.data, say), run.data.default_zone)
+        log = lift_tables(ingested, complete_until(run.data, say), run.data.default_zone)
+        evidence = _evidence(ingested, plan.hash, log.as_of_us, run.among)
         if run.among == "mailed":
             log, plan = first_mailed(log, _ghosts(exported), plan)
-        report = _judged_at(log, plan, journey, log.as_of_us)
-        assert report is not None, "the whole log is never before the experiment"
-        folder = root / "lift" / _hash(ingested.name, plan.hash, str(log.as_of_us), run.among)
+        report, details = read_arms(log, plan, journey)
+        following = next_experiment(report) if run.among == "everybody" else None
+        told = ToldLift(
+            report=report,
+            reads=weekly_reads(report, log, plan, journey, run.reads),
+            details=details,
+            journal=journal_entry(
+                report, evidence, following.why if following else "", run.last, root
+            ),
+            following=following,
+        )
+        folder = root / _hash(ingested.name, plan.hash, str(log.as_of_us), run.among)
         with atomic_folder(folder) as partial_folder:
-            _write(report, _reads(report, log, plan, journey, run.reads), partial_folder)
+            write_told(told, partial_folder)
         _track(tracked, report, folder)
-    told = answers(report)
-    for question, answer in told.lines():
+    first = answers(report)
+    for question, answer in first.lines():
         say(f"{question} {answer}")
     say(f"  report: {folder / 'lift.html'}")
-    return VerbResult({"verdict": told.kind, "report": folder / "lift.html"}, exit_code(report))
+    return VerbResult({"verdict": first.kind, "report": folder / "lift.html"}, exit_code(report))
 
 
-def _tables(ingested: Path, as_of_us: int | None, zone: str) -> LogTables:
-    tables = ingested / "tables"
-    events, contacts, decisions = (
-        pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
+def _evidence(ingested: Path, plan: str, as_of_us: int, among: str) -> ReadEvidence:
+    summary = json.loads((ingested / "tables" / "summary.json").read_text("utf-8"))
+    return ReadEvidence(
+        plan=plan,
+        log=summary["fingerprint"],
+        as_of_us=as_of_us,
+        among=among,
+        versions={name: version(name) for name in _PACKAGES},
     )
-    features = pq.read_table(
-        ingested / "decision_table.parquet", columns=["decision_id", "features"]
+
+
+def journal_entry(
+    report: LiftReport, evidence: ReadEvidence, suggested: str, last: str | None, root: Path
+) -> JournalEntry:
+    """What is decided by this read.
+
+    Args:
+        report: what was judged.
+        evidence: what it stands on.
+        suggested: what comes next.
+        last: folder of the read before; None: the latest one in `root`.
+        root: folder of the reads' folders.
+    """
+    before = latest_read(root, report, evidence) if last is None else Path(last)
+    figures = journal_figures(report)
+    arm = report.main_arm
+    return JournalEntry(
+        experiment=report.plan.name,
+        journey=report.journey,
+        evidence=evidence,
+        verdict="cannot tell yet" if arm is None else report.lifts[arm][0].verdict,
+        exit_code=exit_code(report),
+        answers=dict(answers(report).lines()),
+        figures=figures,
+        next=suggested,
+        last=None if before is None else last_read(before, report, evidence, figures),
     )
-    if as_of_us is None:
-        as_of_us = max(_last(events["recorded_at"]), _last(decisions["decided_at"]))
-    return LogTables(events, contacts, decisions, features, as_of_us, zone)
 
 
 def _plan_beside(folder: Path, journey: Journey) -> Path:
@@ -130,42 +172,23 @@ def _ghosts(folder: Path) -> pa.Table:
     return pq.read_table(path, columns=["decision_id", "action"])
 
 
-def _last(column: pa.ChunkedArray) -> int:
-    last = pc.max(pc.cast(column, pa.int64())).as_py()
-    return 0 if last is None else int(last)
-
-
-def _judged_at(log: LogTables, plan: Plan, journey: Journey, as_of_us: int) -> LiftReport | None:
-    """The report as it was on an earlier day; None where the experiment had nobody then."""
-    until = pa.scalar(as_of_us, pa.int64())
-    known = pc.less_equal(pc.cast(log.decisions["decided_at"], pa.int64()), until)
-    past = replace(log, decisions=log.decisions.filter(known), as_of_us=as_of_us)
-    try:
-        people, notes = enrolled(past, plan, journey)
-    except LogError:
-        if as_of_us == log.as_of_us:
-            raise
-        return None
-    return judged(people, notes, plan, journey, as_of_us)
-
-
-def _reads(
-    report: LiftReport, log: LogTables, plan: Plan, journey: Journey, weeks: int
-) -> list[Read]:
-    """The north star of the main arm as it was read each week, the earliest first."""
-    arm = main_arm(report)
-    if arm is None:
-        return []
-    days = [log.as_of_us - week * _WEEK_US for week in range(weeks, 0, -1)]
-    reports = [*(_judged_at(log, plan, journey, day) for day in days), report]
-    told = [then for then in reports if then is not None and arm in then.lifts]
-    return [Read(then.as_of_us, then.lifts[arm][0]) for then in told]
-
-
-def _write(report: LiftReport, reads: list[Read], folder: Path) -> None:
-    write_record(report, folder / "lift.json")
-    (folder / "lift.html").write_text(lift_page(report, reads), "utf-8")
-    (folder / "lift.md").write_text(lift_markdown(report), "utf-8")
+def write_told(told: ToldLift, folder: Path) -> None:
+    """Write the files of a read that has its entry in the journal."""
+    assert told.journal is not None, "each read has an entry"
+    report = {one.name: getattr(told.report, one.name) for one in fields(told.report)}
+    beside = {
+        "among": told.journal.evidence.among,
+        "main_arm": told.report.main_arm,
+        "answers": told.journal.answers,
+        "details": told.details,
+        "next": told.following,
+    }
+    write_record({**report, **beside}, folder / "lift.json")
+    write_record(told.journal, folder / JOURNAL)
+    if told.following is not None and told.following.block is not None:
+        (folder / NEXT).write_text(told.following.block, "utf-8")
+    (folder / "lift.html").write_text(lift_page(told), "utf-8")
+    (folder / "lift.md").write_text(lift_markdown(told), "utf-8")
 
 
 def _track(tracked: Run, report: LiftReport, folder: Path) -> None:
@@ -185,10 +208,10 @@ def _hash(*parts: str) -> str:
 
 def exit_code(report: LiftReport) -> int:
     """With which code the verb ends: a gain that does harm is no gain."""
-    arm = main_arm(report)
+    arm = report.main_arm
     if arm is None:
         return CANNOT_TELL
-    if any(one.verdict == "worse" for one in harms(report, arm)):
+    if any(one.verdict == "worse" for one in report.harms):
         return NOT_BETTER
     verdict: Any = report.lifts[arm][0].verdict
     return {"better": BETTER, "cannot tell yet": CANNOT_TELL}.get(verdict, NOT_BETTER)

@@ -27,7 +27,7 @@ from nurture_rl.progress import PROGRESS
 from nurture_rl.report.headline import ope_headline
 from nurture_rl.report.ope_page import write_ope_report
 from nurture_rl.report.ope_source import OpeSource
-from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.about_run import about_run
@@ -37,6 +37,7 @@ from nurture_rl.workflow.ope_journeys import Journeys
 from nurture_rl.workflow.ope_log import OpenedLog
 from nurture_rl.workflow.ope_sample import Sampled, streams
 from nurture_rl.workflow.ope_stream import appraised_stream, opened_stream
+from nurture_rl.workflow.run_tracking import run_tracking, runs_folder
 from nurture_rl.workflow.stages import code_hash
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ def run_ope(config: DictConfig) -> Finished:
     torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
     say = partial(console.print, markup=False)
-    root = Path(run.runs).resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
-    tags = {"verb": "ope", "data": run.data.name, "journey": run.data.journey}
-    name = f"ope {run.data.name} seed {run.seed}"
+    root = runs_folder(checked)
     with threadpool_limits(run.threads):
         sampled: Sampled | Journeys | None = None
         if streams(run):
@@ -85,8 +82,8 @@ def run_ope(config: DictConfig) -> Finished:
             opened = opened_log(partial(_pipeline, checked, say), run)
         require_policies(opened, run.ask.candidate)
         PROGRESS.info("opening the store of runs")
-        tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
-        with tracking as tracked:
+        name = f"ope {run.data.name} seed {run.seed}"
+        with run_tracking(checked, "ope", name) as tracked:
             if sampled is None:
                 _tell_read(say, opened)
                 appraisal = appraised(opened, run, checked.evaluation)

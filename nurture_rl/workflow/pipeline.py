@@ -17,9 +17,10 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log, reference_simulation
 from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.first_look_stage import first_look_stage
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.gap_page_stage import gap_page
-from nurture_rl.workflow.ingestion import ingest
+from nurture_rl.workflow.ingestion import UNDECIDED, ingest, require_decided
 from nurture_rl.workflow.judges import evaluation
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
@@ -74,9 +75,28 @@ class Pipeline:
         return raw_log(self.workshop, run.data, self.journey, run.seeds.log)
 
     @cached_property
-    def ingested(self) -> Path:
-        """Checked tables and the decision table."""
+    def checked(self) -> Path:
+        """Checked tables, and the decision table where the log has decisions."""
         return ingest(self.workshop, self.settings.run.data, self.journey, self.raw)
+
+    @property
+    def ingested(self) -> Path:
+        """Checked tables and the decision table.
+
+        Raises:
+            LogError: the log has no decisions.
+        """
+        return require_decided(self.checked)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the log has decisions."""
+        return not (self.checked / UNDECIDED).is_file()
+
+    @cached_property
+    def first_look(self) -> Path:
+        """The page of a log without decisions."""
+        return first_look_stage(self.workshop, self.journey, self.checked)
 
     @cached_property
     def logging(self) -> LoggingPolicy:

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from nurture_rl.features.usable import HARMLESS, KnownBad
 from nurture_rl.logs.checks import UNKNOWN_TYPE
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.mapped.translating import LEFT_OUT
 from nurture_rl.logs.quarantine import BROKEN, causes_first, sift
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
 from nurture_rl.wording import plural
 
 # What takes nothing away from the rest: second copies, what came after an end, strangers' words.
-_TAKES_NOTHING = (*HARMLESS, "redelivered", UNKNOWN_TYPE, "shared keys only")
+_TAKES_NOTHING = (*HARMLESS, "redelivered", UNKNOWN_TYPE, "shared keys only", LEFT_OUT)
 _SAME = ("episode_id", "step", "action")  # of two rows of one decision id
 
 

@@ -18,14 +18,17 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_envs.journey import Journey
+from nurture_rl.appraisal.first_look import FirstLook
+from nurture_rl.codec import read_record
 from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
 from nurture_rl.release.signing import SIGNATURE, signatures
 from nurture_rl.report.page import FIGURES
-from nurture_rl.tracking.run import Run, tracked_run
+from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.config import settings
+from nurture_rl.workflow.first_look_stage import PAGE as LOOK
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
@@ -33,9 +36,11 @@ from nurture_rl.workflow.objective import RunObjective, log_objective, objective
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
+from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
 NO_BUNDLE = 3  # exit code
+UNDECIDED_LOG = 4  # exit code: the log has no decisions, and the page says what it tells
 
 
 def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
@@ -56,18 +61,16 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
     say = partial(console.print, markup=False)
-    root = Path(run.runs).resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    uri = run.tracking_uri or f"sqlite:///{root / 'mlflow.db'}"
-    tags = {"verb": verb, "data": run.data.name, "journey": run.data.journey}
-    name = f"{verb} {run.data.name} seed {run.seed}"
-    tracking = tracked_run(uri, run.experiment_name, name, checked.plain, tags)
+    tracking = run_tracking(checked, verb, f"{verb} {run.data.name} seed {run.seed}")
     workers = workers_of(run.workers) if verb != "ingest" else 1
     with threadpool_limits(run.threads), Crew(workers, say) as crew, tracking as tracked:
         pipeline = Pipeline(checked, crew.say, crew=crew)
         crew.begin("imports", ready)
         made: dict[str, Any] = {"verb": verb, "mlflow_run": tracked.id, "mlflow_uri": tracked.uri}
-        for part in _PARTS[verb]:
+        parts = _PARTS[verb]
+        if verb == "pipeline" and not pipeline.is_decided:
+            parts = (_ingest, _first_look)
+        for part in parts:
             made |= part(pipeline, tracked)
     console.print(f"\n{verb} is done. What it made:", markup=False)
     for key, value in made.items():
@@ -76,12 +79,26 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
 
 
 def _ingest(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
-    summary = _read(pipeline.ingested / "tables" / "summary.json")
-    decisions = _read(pipeline.ingested / "decisions.json")["decisions"]
+    summary = _read(pipeline.checked / "tables" / "summary.json")
+    decisions = _read(pipeline.checked / "decisions.json")["decisions"]
     data = pipeline.settings.run.data
     tracked.dataset(data.name, summary["fingerprint"], decisions, data.path or data.source)
-    tracked.artifact(pipeline.ingested / "tables" / "summary.json", "ingest")
-    return {"ingested": pipeline.ingested}
+    tracked.artifact(pipeline.checked / "tables" / "summary.json", "ingest")
+    return {"ingested": pipeline.checked}
+
+
+def _first_look(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """What a log without decisions tells."""
+    found = read_record(pipeline.first_look / "first_look.json", FirstLook)
+    plan = found.experiment
+    for name in (LOOK, "first_look.md", "first_look.json"):
+        tracked.artifact(pipeline.first_look / name, "first_look")
+    return {
+        "verdict": "cannot tell: the log has no decisions, so it shows no effect of any mail",
+        "missing": ", ".join(one.what for one in found.missing),
+        "first experiment": f"{plan.units} contacts, {plan.weeks} weeks as contacts come now",
+        "report": pipeline.first_look / LOOK,
+    }
 
 
 def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -275,7 +292,13 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
-train, evaluate, pipeline = _of("train"), _of("evaluate"), _of("pipeline")
+train, evaluate = _of("train"), _of("evaluate")
+
+
+def pipeline(config: DictConfig) -> VerbResult:
+    """The verb `pipeline`, whose exit code says whether there was anything to learn from."""
+    made = run_verb(config, "pipeline")
+    return VerbResult(made, 0 if "evaluation" in made else UNDECIDED_LOG)
 
 
 def export(config: DictConfig) -> VerbResult:

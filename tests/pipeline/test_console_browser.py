@@ -12,10 +12,11 @@ import pytest
 
 from nurture_rl.release.bundle import Bundle
 from tests.pipeline.running_server import RunningServer, running
+from tests.unit.lift.written_reads import written_read
 from tests.unit.serving.busy_store import bundle_of, busy_store, journeys
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PAGES = ("now", "mail", "health", "policies", "contact", "contact/lead-003")
+PAGES = ("now", "lift", "mail", "health", "policies", "contact", "contact/lead-003")
 SEEN = "k" * 40  # a key for looking
 RUNS = "r" * 40  # a key for whoever runs it
 ASKS = "a" * 40
@@ -81,9 +82,13 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSer
     """A server of a busy store, without keys."""
     folder = tmp_path_factory.mktemp("console")
     bundles_beside(folder)
+    written_read(folder / "reports" / "late", "toy")
+    (folder / "reports" / "broken").mkdir()
+    (folder / "reports" / "broken" / "lift.json").write_text('{"plan": <script>', "utf-8")
     with running(
-        folder / "toy", folder / "store.db", f"journeys=[{folder / 'low'}]", "simulated_clock=true"
-    ) as server:
+        folder / "toy", folder / "store.db", f"journeys=[{folder / 'low'}]",
+        f"lift_reports={folder / 'reports'}", "simulated_clock=true",
+    ) as server:  # fmt: skip
         yield server
 
 
@@ -116,6 +121,29 @@ def test_figures_and_pictures_are_there(open_server: RunningServer) -> None:
         assert page.get_by_role("img").count() == 2 * len(families) > 2
         open_page(page, "health")
         assert page.get_by_role("heading", name="Alerts").is_visible()
+
+
+def test_lift_is_shown_with_its_interval_and_what_cannot_be_read(
+    open_server: RunningServer,
+) -> None:
+    with looking(open_server) as page:
+        press_until(page, "Lift")
+        page.keyboard.press("Enter")
+        page.locator('main[data-shown="#/lift"]').wait_for()
+        look = open_server.send("GET", "/v1/console/lift?journey=toy")
+        star = look["report"]["figures"][0]
+        facts = page.locator(".facts").inner_text()
+        assert star["verdict"] == "better"
+        assert "better" in facts
+        assert "none is seen" in facts
+        assert "no experiment is served now" in facts
+        assert look["report"]["plan"] in facts
+        picture = page.get_by_role("img")
+        assert picture.count() == 1
+        assert f"+{1000 * star['difference']:.0f}" in str(picture.get_attribute("aria-label"))
+        assert "broken: " in page.locator("main li").last.inner_text()
+        page.select_option("#journey", "low")
+        await_text(page, "main", "nurture lift data.path=exported")
 
 
 def test_a_person_is_found_and_a_decision_explained_by_keys_alone(

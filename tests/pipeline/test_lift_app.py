@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -67,12 +68,23 @@ def test_a_better_program_is_found_and_reported(
     told = capsys.readouterr().out
     assert "Did it help? Yes. `policy` brings more meetings booked than `usual`." in told
     (folder,) = (tmp_path / "runs" / "lift").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"lift.html", "lift.md", "lift.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("lift.html", "lift.md", "lift.json", "journal.json", "next.yaml")
+    }
     report = json.loads((folder / "lift.json").read_text("utf-8"))
     star = report["lifts"]["policy"][0]
     assert star["verdict"] == "better"
     assert report["arms"]["policy"]["contacts"] == 200
     assert star["treated"] == pytest.approx(report["arms"]["policy"]["means"]["meetings booked"])
+    assert report["next"]["kind"] == "larger share"
+    assert (folder / "next.yaml").read_text("utf-8") == report["next"]["block"]
+    families = {one["family"]: one for one in report["details"]["families"]}
+    assert families["unknown"]["mails"] > 100
+    page, markdown = ((folder / f"lift.{form}").read_text("utf-8") for form in ("html", "md"))
+    for words in ("Influenced and incremental pipeline", "Mail by job", "Decision journal"):
+        assert words in page
+    assert "What happened by arm" in page
+    assert "| policy | remove_objection |" in markdown
     assert [one["role"] for one in report["lifts"]["policy"]] == [
         "north star",
         "supporting",
@@ -88,6 +100,29 @@ def test_the_same_log_and_plan_give_the_same_page(programme: Path, tmp_path: Pat
         _typed(programme, tmp_path / run)
         pages += [path.read_bytes() for path in (tmp_path / run / "lift").glob("*/lift.html")]
     assert pages[0] == pages[1]
+
+
+@COMPOSED_ONCE
+def test_a_read_tells_what_moved_since_the_last_one_and_is_the_same_again(
+    programme: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last read is found beside this one, or named."""
+    runs, early = tmp_path / "runs", "data.complete_until=2026-05-06T00:00:00Z"
+    _typed(programme, runs, early)
+    (first,) = (runs / "lift").iterdir()
+    assert json.loads((first / "journal.json").read_text("utf-8"))["last"] is None
+    _typed(programme, runs)
+    (second,) = (folder for folder in (runs / "lift").iterdir() if folder != first)
+    made = {path.name: path.read_bytes() for path in second.iterdir()}
+    entry = json.loads(made["journal.json"])
+    digest = hashlib.sha256((first / "journal.json").read_bytes()).hexdigest()
+    assert digest.startswith(entry["last"]["digest"])
+    assert any(new["name"] == "meetings booked" for _, new in entry["last"]["moved"])
+    assert b"Since the last read of 6 May 2026" in made["lift.html"]
+    _typed(programme, runs, f"last={first}")
+    assert {path.name: path.read_bytes() for path in second.iterdir()} == made
+    assert _typed(programme, runs, f"last={programme}") == 2
+    assert "expected the folder of an earlier read" in capsys.readouterr().err
 
 
 @COMPOSED_ONCE

@@ -18,6 +18,7 @@ from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.roles import canary, ended
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.upkeep.export import export_log
+from nurture_rl.serving.watching.lift_reports import lift_look
 from tests.pipeline.in_process import nurture
 from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event
 from tests.unit.serving.trials import LEARNED, SPRING, decided, trial_bundle, trial_service
@@ -126,6 +127,20 @@ def test_lift_can_be_told_of_those_who_were_mailed_first_or_would_have_been(
     star = report["lifts"]["policy"][0]
     assert star["usual"] == 0.0
     assert star["treated"] == pytest.approx(booked["policy"] / expected["policy"])
+
+
+def test_the_console_shows_the_report_as_that_of_the_served_plan(
+    served: dict[str, Any], tmp_path: Path
+) -> None:
+    _, report = lift(served, tmp_path)
+    look = lift_look(tmp_path / "lift", "inbound_lead", served["plan"])
+    assert (look.missing, list(look.problems)) == ("", [])
+    assert look.report is not None
+    assert look.report.plan == look.served_plan == served["digest"]
+    star, told = look.report.figures[0], report["lifts"]["policy"][0]
+    assert (star.difference, star.verdict) == (told["difference"], told["verdict"])
+    assert dict(look.report.answers)["Did it help?"].split()[0] in ("Yes.", "No.", "Cannot")
+    assert report["plan"]["program"] == "drip"
 
 
 def test_ghosts_lie_beside_the_decisions_and_are_none_of_them(

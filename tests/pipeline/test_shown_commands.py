@@ -56,6 +56,9 @@ CODES = {
     "lift": {0, 3, 4},
     "diff": {0, 3},
     "lint": {0, 3},
+    "init": {0, 3},
+    "map": {0, 3},
+    "pipeline": {0, 4},
     "deliver": {0, 3},
 }
 
@@ -97,6 +100,7 @@ FRONT = (
     "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
+    "docs/starting-from-files.md",
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
@@ -167,9 +171,19 @@ def run(page: str, words: list[str]) -> int | None:
             return main(
                 [*(word for word in words if word[:7] != "server="), f"server={server.url}"]
             )
+    if words[0] in ("init", "map"):
+        write_files()
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)
+
+
+def write_files() -> None:
+    """Two files as people have them."""
+    rows = "".join(f"p{i}@x.example,2026-03-{i + 1:02d} 10:00\n" for i in range(20))
+    Path("clicks.csv").write_text(f"email,clicked_on\n{rows}", "utf-8")
+    stages = rows.replace(",", ",MQL,")
+    Path("stages.csv").write_text(f"email,stage,changed_at\n{stages}", "utf-8")
 
 
 def write_mail_inputs(table: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -64,11 +65,13 @@ def create_app(
     limits: TrafficLimits = _LIMITS,
     keys: ApiKeys | None = None,
     senders: Mapping[str, SenderAdapter] = MappingProxyType({}),
+    lift_reports: Path | None = None,
 ) -> Litestar:
     """The application: decisions, confirmations, events, contacts, policies, health and OpenAPI.
 
     Whoever opened the store closes it, after the server has stopped. Without `keys` everybody may
     ask everything; health, OpenAPI and links in mails are open always, `senders` sign webhooks.
+    The console shows the latest of the `lift_reports`.
     """
     bodies, pulse = Bodies(limits), Pulse(lambda: _writable(service), limits)
     together = MicroBatches(lambda *asked: service.decide(*asked), limits.small_requests)
@@ -101,7 +104,7 @@ def create_app(
         [
             *(decisions, *_made(answered), events, contacts),
             *policy_routes(service, bodies, keys),
-            *console_routes(service, keys),
+            *console_routes(service, keys, lift_reports),
             *(*mail_routes(answered), *journey_routes(answered, keys), *handoff_routes(answered)),
             *link_routes(answered_openly, limits.bulk_bytes),
             *why_routes(answered, answered_openly),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from nurture_envs.clock import DAY_US
 from nurture_rl.errors import ConfigError
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.arm_records import StartedPlan
 from nurture_rl.serving.contacts.mail_counts import families_of
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.api_keys import SCOPES, ApiKeys
@@ -25,6 +27,7 @@ from nurture_rl.serving.http.traffic import Lane
 from nurture_rl.serving.http.wire import RequestError, iso, require_id
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.watching.decision_days import decision_days
+from nurture_rl.serving.watching.lift_reports import lift_look
 from nurture_rl.serving.watching.mail_days import mail_days
 from nurture_rl.serving.watching.monitoring import MonitorOptions, monitored
 from nurture_rl.serving.watching.reach import reach
@@ -103,12 +106,15 @@ class _Looks:
         yield json_answer(found.content)
 
 
-def console_routes(service: Service, keys: ApiKeys | None) -> list[HTTPRouteHandler]:
+def console_routes(
+    service: Service, keys: ApiKeys | None, lift_reports: Path | None = None
+) -> list[HTTPRouteHandler]:
     """The console's pages under `/console`, and its figures under `/v1/console`.
 
     Args:
         service: whose store is looked at.
         keys: say what somebody may do.
+        lift_reports: folder of reports of the verb `lift`; None: there is none.
     """
     looks = _Looks(service)
 
@@ -147,6 +153,26 @@ def console_routes(service: Service, keys: ApiKeys | None) -> list[HTTPRouteHand
         name = ("health", bundle.journey.name)
         return await looks.kept(name, lambda store: _health(store, bundle))
 
+    own = (_lift_route(looks, service, lift_reports), _story_route(looks, service))
+    return [about, decisions, mail, reached, health, *own, *_pages()]
+
+
+def _lift_route(looks: _Looks, service: Service, reports: Path | None) -> HTTPRouteHandler:
+    """The latest report of the verb `lift` on a journey."""
+
+    @get("/v1/console/lift")
+    async def lift(request: Asking) -> Body:
+        name = _bundle(service, request).journey.name
+        return await looks.kept(
+            ("lift", name), lambda store: lift_look(reports, name, _plan(service, store, name))
+        )
+
+    return lift
+
+
+def _story_route(looks: _Looks, service: Service) -> HTTPRouteHandler:
+    """What happened to one contact."""
+
     @get("/v1/timelines/{contact_id:str}")
     async def story(request: Asking) -> Body:
         name = str(request.path_params["contact_id"])
@@ -160,7 +186,7 @@ def console_routes(service: Service, keys: ApiKeys | None) -> list[HTTPRouteHand
 
         return await looks.fresh(work)
 
-    return [about, decisions, mail, reached, health, story, *_pages()]
+    return story
 
 
 def _pages() -> list[HTTPRouteHandler]:
@@ -209,6 +235,12 @@ def _bundle(service: Service, request: Asking) -> Bundle:
     """The bundle of the journey that is asked for; of the first where none is."""
     name = request.query_params.get("journey")
     return (service.journeys.first if name is None else service.journeys.named(name)).bundle
+
+
+def _plan(service: Service, store: StoreReader, journey: str) -> StartedPlan | None:
+    """The plan of the experiment that a journey is served with; None: none runs."""
+    running = service.journeys.named(journey).policies.lineup.roles.experiment
+    return next((plan for plan in store.plans() if plan.experiment == running), None)
 
 
 def _families(service: Service) -> Mapping[str, str]:

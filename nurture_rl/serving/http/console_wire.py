@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nurture_rl.serving.watching.decision_days import DecisionDays
+from nurture_rl.serving.watching.lift_reports import LiftLook
 from nurture_rl.serving.watching.mail_days import MailDays
 from nurture_rl.serving.watching.reach import Reach
 from nurture_rl.serving.watching.timeline import Timeline
@@ -42,4 +43,4 @@ class HealthOut(msgspec.Struct, frozen=True):
     before: int  # days before them
 
 
-STRUCTS = (ConsoleOut, DecisionDays, MailDays, Reach, HealthOut, Timeline)  # of bodies
+STRUCTS = (ConsoleOut, DecisionDays, MailDays, Reach, HealthOut, LiftLook, Timeline)  # of bodies

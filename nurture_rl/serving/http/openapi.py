@@ -19,6 +19,7 @@ from nurture_rl.serving.http.contact_reason import ContactReason
 from nurture_rl.serving.http.explain_wire import Explanation
 from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
 from nurture_rl.serving.watching.decision_days import DecisionDays
+from nurture_rl.serving.watching.lift_reports import LiftLook
 from nurture_rl.serving.watching.mail_days import MailDays
 from nurture_rl.serving.watching.reach import Reach
 from nurture_rl.serving.watching.timeline import Timeline
@@ -326,6 +327,7 @@ def _console() -> dict[str, dict[str, Any]]:
             console_wire.HealthOut,
             ("journey",),
         ),
+        "/lift": ("lift", "The latest report of the verb lift", LiftLook, ("journey",)),
     }
     found: dict[str, dict[str, Any]] = {}
     for path, (name, summary, answer, queries) in asked.items():

@@ -8,14 +8,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from array_api_compat import array_namespace
-from litestar import Litestar
 
 from nurture_envs.clock import require_zone
 from nurture_envs.journey import Journey
@@ -35,6 +34,7 @@ from nurture_rl.serving.http.listening import Listener, bind
 from nurture_rl.serving.http.regular_looks import RegularLooks
 from nurture_rl.serving.policies.bundle_folder import BundleFolder, require_signers
 from nurture_rl.serving.senders.known_senders import senders_of
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.storage.locating import shown_location
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreError, StoreUnavailable
@@ -96,6 +96,9 @@ class ServeOptions:
     # Folder of the keys by which senders of mail sign their webhooks, such as sendgrid.key; null:
     # no webhook is taken.
     webhook_keys: str | None = None
+    # Folder of reports of the verb `lift`, one folder each, as it makes them under `runs`/lift: the
+    # console shows the latest of each journey; null: it shows none.
+    lift_reports: str | None = None
 
 
 def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
@@ -113,7 +116,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
     shown = shown_location(location)
     require_zone(zone)
     public_url = checked_url(options.public_url)
-    trust = None if options.trust is None else Path(options.trust)
+    trust = _path(options.trust)
     signers = require_signers(options.signers)
     bundle = load_served(bundle_folder, trust, signers)
     further = [load_served(Path(folder), trust, signers) for folder in options.journeys]
@@ -147,8 +150,7 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 print(_REHEARSAL, file=sys.stderr, flush=True)
             for one in (bundle, *further) if trust is None else ():
                 print(_unchecked(one), file=sys.stderr, flush=True)
-            app = create_app(service, keys=keys, senders=senders)
-            door = _behind_door(app, service, options, keys)
+            door = _behind_door(service, options, keys, senders)
             try:
                 with RegularLooks(service):
                     asyncio.run(_serve(door, bound, _greeting(service, options)))
@@ -158,6 +160,10 @@ def serve_bundle(bundle_folder: Path, options: ServeOptions) -> None:
                 raise store.lost
     except StoreUnavailable as error:
         raise StoreError(f"{shown}: {error}") from error
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
@@ -173,8 +179,13 @@ def _bound(options: ServeOptions, keys: ApiKeys | None) -> socket.socket:
 
 
 def _behind_door(
-    app: Litestar, service: Service, options: ServeOptions, keys: ApiKeys | None
+    service: Service,
+    options: ServeOptions,
+    keys: ApiKeys | None,
+    senders: Mapping[str, SenderAdapter],
 ) -> Door:
+    reports = _path(options.lift_reports)
+    app = create_app(service, keys=keys, senders=senders, lift_reports=reports)
     shares = None if options.max_rate is None else Shares.of(options.max_rate)
     return Door(app, service.metrics, shares, keys, write_line if options.log_requests else None)
 

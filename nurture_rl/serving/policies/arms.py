@@ -147,12 +147,15 @@ def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
         "dealt_by": digest,
         "arms": dict(one.shares),
         "usual": next(arm for arm in ("usual", "holdout", "random") if arm in one.shares),
+        "program": one.usual,
         "window_days": goals.window_days,
         "units": goals.units,
         "worth": dict(goals.worth),
         "once": list(goals.once),
         "level": goals.level,
     }
+    if one.free is not None:
+        plan["free"] = one.free
     if goals.velocity is not None:
         plan["velocity"] = {"signal": goals.velocity.signal, "days": goals.velocity.days}
     text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)

@@ -13,7 +13,7 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.lift.enrolled import enrolled
 from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.report.lift_answers import answers
-from nurture_rl.report.lift_page import Read, lift_markdown, lift_page
+from nurture_rl.report.lift_page import Read, ToldLift, lift_markdown, lift_page
 from nurture_rl.workflow.lift_verb import BETTER, CANNOT_TELL, NOT_BETTER, exit_code
 from tests.unit.lift.small_programme import BEGIN, contact, decision, event, log, plan
 
@@ -162,7 +162,10 @@ def test_no_events_at_all_say_nothing_of_a_difference() -> None:
     told = answers(report)
     assert "no contact differs from another" in told.by_how_much.lower()
     assert told.next == "Wait; change nothing."
-    assert re.search(r"\b(inf|nan)\b", lift_page(report, []) + lift_markdown(report)) is None
+    assert (
+        re.search(r"\b(inf|nan)\b", lift_page(ToldLift(report)) + lift_markdown(ToldLift(report)))
+        is None
+    )
 
 
 def test_days_to_a_signal_are_told_once_they_can_be_over() -> None:
@@ -195,9 +198,9 @@ def test_the_page_answers_in_order_and_is_the_same_for_the_same_report() -> None
         Read(report.as_of_us - 10**12, report.lifts["policy"][0]),
         Read(report.as_of_us, report.lifts["policy"][0]),
     ]
-    page = lift_page(report, reads)
+    page = lift_page(ToldLift(report, reads))
     places = [page.index(question) for question, _ in answers(report).lines()]
     assert places == sorted(places)
     assert places[-1] < page.index("<h2")
-    assert page == lift_page(report, reads)
-    assert "| policy |" in lift_markdown(report)
+    assert page == lift_page(ToldLift(report, reads))
+    assert "| policy |" in lift_markdown(ToldLift(report))

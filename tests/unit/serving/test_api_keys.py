@@ -60,6 +60,7 @@ REQUESTS = [
     ("GET", "/v1/console/mail", "console"),
     ("GET", "/v1/console/reach", "console"),
     ("GET", "/v1/console/health", "console"),
+    ("GET", "/v1/console/lift", "console"),
     ("GET", "/v1/timelines/d", "decisions"),
 ]
 

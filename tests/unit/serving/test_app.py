@@ -40,6 +40,7 @@ PATHS = {
     "/v1/console/mail",
     "/v1/console/reach",
     "/v1/console/health",
+    "/v1/console/lift",
     "/v1/timelines/{contact_id}",
     "/v1/policies",
     "/v1/policies/log",

@@ -96,6 +96,21 @@ export function control(title, days, rates, lines, signals) {
   return make("figure", {}, make("h3", {}, title), picture);
 }
 
+/** A difference with its interval, 0 marked, and what is worth having between dashed lines. */
+export function interval(title, told, value, lower, upper, worth) {
+  const width = 420, height = 70, middle = 30, ends = [0, value, lower, upper, ...(worth ? [worth, -worth] : [])];
+  const low = Math.min(...ends), span = Math.max(...ends) - low || 1;
+  const x = (at) => 12 + ((at - low) / span) * (width - 24);
+  const picture = draw("svg", { class: "small", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${told}` });
+  for (const at of worth ? [-worth, worth] : []) picture.append(draw("line", { class: "limit", x1: x(at), x2: x(at), y1: 8, y2: 52 }));
+  picture.append(draw("line", { class: "axis", x1: x(0), x2: x(0), y1: 8, y2: 52 }));
+  picture.append(draw("text", { x: x(0), y: height - 4, "text-anchor": x(0) < 30 ? "start" : x(0) > width - 30 ? "end" : "middle" }, "0"));
+  picture.append(draw("line", { class: "line", x1: x(lower), x2: x(upper), y1: middle, y2: middle }));
+  for (const at of [lower, upper]) picture.append(draw("line", { class: "line", x1: x(at), x2: x(at), y1: middle - 7, y2: middle + 7 }));
+  picture.append(draw("circle", { class: "bar", cx: x(value), cy: middle, r: 6 }));
+  return make("figure", {}, make("h3", {}, title), picture, make("figcaption", {}, told));
+}
+
 /** A share as a bar and as a number. */
 export function share(value) {
   const box = draw("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });

@@ -1,6 +1,6 @@
 // The console: reads figures with the key that is given, and changes roles of policies.
 
-import { bars, control, count, make, numbers, percent, share, table } from "/console/charts.js";
+import { bars, control, count, interval, make, numbers, percent, share, table } from "/console/charts.js";
 
 const KEY = "nurture-console-key"; // in this tab alone, until it is closed
 const EVERY = 60000; // milliseconds between two looks
@@ -36,6 +36,7 @@ const local = (moment) => new Date(moment).toLocaleString("sv-SE", { timeZone: "
 
 const PAGES = {
   now: { title: "Now", show: now },
+  lift: { title: "Lift", show: lift },
   mail: { title: "Mailboxes", show: mail },
   health: { title: "Health", show: health },
   policies: { title: "Policies", show: policies },
@@ -124,6 +125,54 @@ function withdrawn(decided) {
   if (!rows.length) return null;
   return table(`Sends that were taken back in ${days.value} days, by why`, [{ name: "why", text: true }, { name: "sends" }], rows);
 }
+
+async function lift() {
+  const look = await ask(of("/v1/console/lift")), told = look.report;
+  const broken = look.problems.length ? [make("p", { class: "problem" }, "Reports that cannot be read; run the verb again, or remove them:"),
+    make("ul", {}, ...look.problems.map((one) => make("li", {}, one)))] : [];
+  if (look.left_out) broken.push(make("p", { class: "note" }, `${count(look.left_out)} reports that were written earlier are not looked at.`));
+  if (told === null) return [make("p", {}, `No report on ${look.journey}: ${look.missing}.`), ...broken];
+  const star = told.figures[0], harms = told.figures.filter((one) => one.role === "supporting" && one.better === "lower");
+  const worse = harms.filter((one) => one.verdict === "worse");
+  const facts = [
+    { what: "Verdict", says: star ? star.verdict : "cannot tell yet", bad: star?.verdict === "worse", good: star?.verdict === "better",
+      more: star ? `${told.arm} less ${told.against}, ${star.name}` : "too few can be compared yet" },
+    { what: "Harm", says: worse.length ? worse.map((one) => one.name).join(", ") : "none is seen", bad: worse.length > 0,
+      more: harms.map((one) => `${one.name}: ${one.upper === null ? "nothing can be said yet" : `at most ${amount(one, one.upper)}`}`).join("; ") },
+    { what: "Read", says: told.as_of.slice(0, 10), more: `${percent(told.followed)} of the plan is followed up; among ${told.among}` },
+    planFact(look, told),
+  ];
+  const heads = ["figure", "role", told.arm || "arm", told.against, "difference", "interval", "verdict"];
+  const rows = told.figures.map((one) => [`${one.name}, ${one.per === "days" ? "days" : "in 1,000"}`, one.role, amount(one, one.treated), amount(one, one.usual), amount(one, one.difference, true), ends(one),
+    { value: one.verdict, bad: one.verdict === "worse" }]);
+  return [
+    factList(facts),
+    make("dl", {}, ...told.answers.flatMap(([question, answer]) => [make("dt", {}, question), make("dd", {}, answer.replaceAll("`", ""))])),
+    star && star.lower !== null ? make("h2", {}, "North star") : null,
+    star && star.lower !== null ? interval(`${told.arm} less ${told.against}: ${star.name}, ${star.per === "days" ? "days" : "in 1,000 contacts"}`,
+      `${amount(star, star.difference, true)} ${ends(star)}${star.worth ? `; dashed: ±${amount(star, star.worth)} is worth having` : ""}`, star.difference, star.lower, star.upper, star.worth) : null,
+    rows.length ? make("h2", {}, "Every key figure") : null,
+    rows.length ? table(`Intervals hold at all times together with ${percent(told.level)}`, heads.map((name, i) => ({ name, text: i < 2 || i === 6 })), rows) : null,
+    make("p", { class: "note" }, `The whole report is lift.html in the folder ${told.folder}. ${told.provenance}`),
+    ...broken,
+  ];
+}
+
+function planFact(look, told) {
+  const same = look.served_plan === told.plan;
+  if (look.served_plan === null) return { what: "Plan", says: told.experiment, more: `${told.plan}; no experiment is served now` };
+  return { what: "Plan", says: told.experiment, good: same, bad: !same,
+    more: same ? `${told.plan}: the plan of the served experiment` : `${told.plan}: not the plan of the served experiment ${look.served_experiment} (${look.served_plan})` };
+}
+
+/** A figure per 1,000 contacts, or in days. */
+function amount(one, value, signed = false) {
+  const scaled = one.per === "days" ? value : 1000 * value, size = Math.abs(scaled);
+  const text = size >= 100 ? size.toFixed(0) : size === 0 ? "0" : size.toPrecision(3);
+  return `${scaled < 0 ? "\u2212" : signed && scaled > 0 ? "+" : ""}${text}`;
+}
+
+const ends = (one) => one.lower === null ? "nothing can be said yet" : `[${amount(one, one.lower, true)}, ${amount(one, one.upper, true)}]`;
 
 async function mail() {
   const boxes = await ask(`/v1/console/mail?days=${days.value}`);

@@ -1,0 +1,38 @@
+"""Verbs for whoever begins with files of their own."""
+
+from __future__ import annotations
+
+from nurture_rl.cli.verb_record import Verb
+
+_ASKS = "a mapping asks what the file does not tell; the answers belong into it"
+
+INTAKE_VERBS = (
+    Verb(
+        name="init",
+        summary="makes a folder to begin with, from the files that you have or from a sample",
+        reads="CSV, JSON lines or Parquet files; without any it makes up a sample",
+        makes="a folder: the files, a drafted mapping of each, a journey, what to type next",
+        examples=(
+            "nurture init out=spring",
+            "nurture init out=autumn files=[clicks.csv,stages.csv] zone=Europe/Berlin",
+        ),
+        settings="nurture_rl.workflow.init_verb:InitOptions",
+        work="nurture_rl.workflow.init_verb:init",
+        composed=False,
+        codes={3: _ASKS},
+    ),
+    Verb(
+        name="map",
+        summary="looks at a file and drafts how it becomes rows of the log",
+        reads="a CSV, JSON lines or Parquet file, of whatever columns",
+        makes="a mapping (YAML) beside it, which `ingest` reads, with questions where it is unsure",
+        examples=(
+            "nurture map file=clicks.csv zone=Europe/Berlin",
+            "nurture map file=stages.csv out=crm.map.yaml zone=UTC stages=[Prospect=mql]",
+        ),
+        settings="nurture_rl.workflow.map_verb:MapOptions",
+        work="nurture_rl.workflow.map_verb:map_file",
+        composed=False,
+        codes={3: _ASKS},
+    ),
+)

@@ -1,0 +1,71 @@
+"""A drafted mapping as YAML that a person reads line by line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+_SIMPLE = re.compile(r"^[A-Za-zÄÖÜäöüß_][\wÄÖÜäöüß ./-]*[\wÄÖÜäöüß]$")
+
+
+def mapping_text(
+    head: Mapping[str, object],
+    tables: Mapping[str, Sequence[Mapping[str, object]]],
+    questions: Sequence[str],
+    left: Sequence[str],
+    rows: int,
+) -> str:
+    """The mapping's text.
+
+    Args:
+        head: how the file is written, in order.
+        tables: what a row says, by table; a value is a column, a mapping or a list of columns.
+        questions: what somebody has to say first.
+        left: columns that nothing takes.
+        rows: of the file.
+    """
+    lines = [
+        f"# How {head['file']} becomes rows of the log. Drafted by looking at its {rows} "
+        f"row{'s' * (rows != 1)}: read every line.",
+        *(f"{name}: {_scalar(value)}" for name, value in head.items()),
+    ]
+    if left:
+        lines.append(f"# Not taken: {', '.join(left)}")
+    if questions:
+        lines.append("# Answer each in the lines around, and take it out of this list.")
+        lines += ["questions:", *(f"  - {_scalar(one)}" for one in questions)]
+    lines.append("tables:" if any(tables.values()) else "tables: {}")
+    for name, some in tables.items():
+        if some:
+            lines.append(f"  {name}:")
+            lines += [line for one in some for line in _template(one)]
+    return "\n".join(lines) + "\n"
+
+
+def _template(row: Mapping[str, object]) -> Iterator[str]:
+    begin = "    - "
+    for name, value in row.items():
+        if isinstance(value, Mapping) and "values" in value:
+            yield f"{begin}{name}:"
+            for key, inner in value.items():
+                if isinstance(inner, Mapping):
+                    yield f"        {key}:"
+                    yield from (f"          {_scalar(k)}: {_scalar(v)}" for k, v in inner.items())
+                else:
+                    yield f"        {key}: {_scalar(inner)}"
+        elif isinstance(value, Mapping):
+            inside = ", ".join(f"{key}: {_scalar(inner)}" for key, inner in value.items())
+            yield f"{begin}{name}: {{{inside}}}"
+        elif isinstance(value, list):
+            yield f"{begin}{name}: [{', '.join(map(_scalar, value))}]"
+        else:
+            yield f"{begin}{name}: {_scalar(value)}"
+        begin = "      "
+
+
+def _scalar(value: object) -> str:
+    text = str(value)
+    if _SIMPLE.match(text):
+        return text
+    return json.dumps(text, ensure_ascii=False)
