@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.contact_state import folded, folding_of
-from nurture_rl.serving.contacts.reply_handoffs import talk_in
 from nurture_rl.serving.contacts.viewing import Ask, views_of
 from nurture_rl.serving.records import Contact, ContactState, ContactView
 from nurture_rl.serving.storage.store import Store
@@ -73,9 +71,7 @@ class ContactViews:
             return view
         try:
             zone = view.contact.time_zone or self._zone
-            made = folded(folding_of(self._bundle), view, zone, now_us)
-            taken = view.events[: len(view.events) - len(made.events)]
-            return replace(made, replies=(*view.replies, *talk_in(self._bundle.journey, taken)))
+            return folded(folding_of(self._bundle), view, zone, now_us)
         except Exception:  # a broken record is refused when it is decided for
             _log.exception("the events of a contact could not be folded")
             return view
