@@ -61,6 +61,13 @@ def read_arms(log: LogTables, plan: Plan, journey: Journey) -> tuple[LiftReport,
     return report, arm_details(log, people, report, journey, family)
 
 
+def known_by(log: LogTables, as_of_us: int) -> LogTables:
+    """The log as it was on an earlier day, UTC."""
+    until = pa.scalar(as_of_us, pa.int64())
+    known = pc.less_equal(pc.cast(log.decisions["decided_at"], pa.int64()), until)
+    return replace(log, decisions=log.decisions.filter(known), as_of_us=as_of_us)
+
+
 def weekly_reads(
     report: LiftReport, log: LogTables, plan: Plan, journey: Journey, weeks: int
 ) -> list[Read]:
@@ -83,11 +90,8 @@ def weekly_reads(
     plan, found = replace(plan, velocity=None), []
     for week in range(weeks, 0, -1):
         as_of_us = log.as_of_us - week * _WEEK_US
-        until = pa.scalar(as_of_us, pa.int64())
-        known = pc.less_equal(pc.cast(log.decisions["decided_at"], pa.int64()), until)
-        past = replace(log, decisions=log.decisions.filter(known), as_of_us=as_of_us)
         try:
-            people, _ = enrolled(past, plan, journey)
+            people, _ = enrolled(known_by(log, as_of_us), plan, journey)
         except LogError:
             continue  # nobody was enrolled by then
         lift = judged_north_star(people, plan, journey, arm, as_of_us)

@@ -39,7 +39,9 @@ class WorldPlayer:
     def play(self, send: Send) -> None:
         """Register the leads, then ask for a decision each morning and report the day's events."""
         contacts = self.emitter.contacts(self.start, self.ids).drop_columns(["keys"])
-        send("PUT", "/v1/contacts", {"contacts": [_contact(row) for row in contacts.to_pylist()]})
+        send(
+            "PUT", "/v1/contacts", {"contacts": [contact_row(row) for row in contacts.to_pylist()]}
+        )
         self._report(send, self.emitter.past_events(self.start, self.ids))
         state, ids = self.start, self.ids
         while len(ids):
@@ -82,19 +84,19 @@ class WorldPlayer:
         return [answers[row] for row in range(len(ids))]
 
     def _report(self, send: Send, events: pa.Table) -> None:
-        rows = [_event(row) for row in events.to_pylist()]
+        rows = [event_row(row) for row in events.to_pylist()]
         for start in range(0, len(rows), 5000):
             answer = send("POST", "/v1/events", {"events": rows[start : start + 5000]})
             assert not answer["rejected"], answer["rejected"][:3]
 
 
-def _contact(row: dict[str, Any]) -> dict[str, Any]:
+def contact_row(row: dict[str, Any]) -> dict[str, Any]:
     import json
 
     return {**row, "attributes": json.loads(row["attributes"])}
 
 
-def _event(row: dict[str, Any]) -> dict[str, Any]:
+def event_row(row: dict[str, Any]) -> dict[str, Any]:
     key = row.pop("keys")[0]
     given = {name: value for name, value in row.items() if value is not None}
     for name in ("occurred_at", "recorded_at"):

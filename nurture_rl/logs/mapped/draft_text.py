@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+# Neither printable in YAML nor safe inside of quotes there: line ends of Unicode among them.
+_STRANGE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _SIMPLE = re.compile(r"^[A-Za-zÄÖÜäöüß_][\wÄÖÜäöüß ./-]*[\wÄÖÜäöüß]$")
 
 
@@ -31,7 +33,7 @@ def mapping_text(
         *(f"{name}: {_scalar(value)}" for name, value in head.items()),
     ]
     if left:
-        lines.append(f"# Not taken: {', '.join(left)}")
+        lines.append(f"# Not taken: {', '.join(map(_scalar, left))}")
     if questions:
         lines.append("# Answer each in the lines around, and take it out of this list.")
         lines += ["questions:", *(f"  - {_scalar(one)}" for one in questions)]
@@ -65,7 +67,9 @@ def _template(row: Mapping[str, object]) -> Iterator[str]:
 
 
 def _scalar(value: object) -> str:
+    """A word as it is, or in quotes with what YAML would not take as written escaped."""
     text = str(value)
     if _SIMPLE.match(text):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _STRANGE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

@@ -15,6 +15,7 @@ from nurture_rl.logs.mapped.words import (
     COMMON_STAGES,
     HAPPENED,
     PERSONAL,
+    REACHED,
     ROLES,
     STAGE_WORDS,
     UNCLEAR,
@@ -25,6 +26,7 @@ from nurture_rl.logs.mapped.words import (
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 _HAS_ZONE = re.compile(ZONED)
 _LOOKS_TIMED = re.compile(r"(^|_)(at|am|on|date|time|datum|zeit|zeitpunkt|timestamp|when)($|_)")
+_MOST_ALONE = 0.9  # share of rows with a contact of their own below which rows are no contacts
 _MOST_WORDS = 50  # of a column whose words are mapped one by one
 _OF_CONTACT = ("account_id", "time_zone", "consent")
 _OF_EVENT = ("recorded_at", "message_id", "topic", "page_category", "value", "is_machine")
@@ -90,6 +92,11 @@ def draft(
     templates, says = _events(sheet, who)
     contacts = _contacts(sheet, who, bool(templates))
     says += ["contacts: each row says something of one contact"] if contacts else []
+    if not templates and _tells_events(sheet, who):
+        sheet.questions.append(
+            "occurred_at: rows tell of the same contacts again and again, and no column can be "
+            "read as times. If each is an event, write under tables which column says when"
+        )
     if not templates and not contacts:
         sheet.questions.append(
             "tables: nothing in the file says what a row is. Write under tables what its columns "
@@ -100,6 +107,12 @@ def draft(
     tables = {"events": templates, "contacts": contacts}
     text = mapping_text(head, tables, sheet.questions, left, look.rows)
     return Draft(text, tuple(sheet.questions), tuple(says), tuple(left))
+
+
+def _tells_events(sheet: _Sheet, who: Mapping[str, str]) -> bool:
+    """Whether rows seem to be events though none has a time."""
+    named = [column for column in sheet.look.columns if column.name in who.values()]
+    return any(column.distinct < _MOST_ALONE * column.filled for column in named)
 
 
 def _roles(look: FileLook) -> dict[str, ColumnLook]:
@@ -131,9 +144,15 @@ def _who(sheet: _Sheet) -> dict[str, str]:
     named = {"contact_id": sheet.take("contact_id"), "key:email": sheet.take("email")}
     who = {name: column.name for name, column in named.items() if column is not None}
     if not who:
+        many = [
+            f"{column.name!r} ({column.distinct} different)"
+            for column in sheet.look.columns
+            if header(column.name).endswith("id") and column.distinct > 1
+        ]
+        hint = f" It may be {' or '.join(many)}" if many else ""
         sheet.questions.append(
             "contact_id: which column says whom a row is about? Write it as contact_id in each "
-            "table"
+            f"table.{hint}"
         )
     return who
 
@@ -170,7 +189,7 @@ def _wide(sheet: _Sheet) -> Iterator[tuple[ColumnLook, str, str | None]]:
     """Columns of moments that say by their names what happened: column, event type, stage."""
     for column in sheet.look.columns:
         words = header(column.name)
-        became = BECAME.match(words)
+        became = BECAME.match(words) or REACHED.match(words)
         if not column.times:
             continue
         if words in HAPPENED:

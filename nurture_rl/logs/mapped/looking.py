@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,8 +133,13 @@ def _decimals(cells: pa.Array) -> tuple[str, ...]:
 
 
 def _encoding(path: Path, questions: list[str]) -> str:
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-        start = file.read(_BYTES)
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            start = file.read(_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LogError(
+            f"expected {path.name} to be a whole, readable file, got: {error}"
+        ) from error
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     try:

@@ -22,7 +22,8 @@ ROLES = _by_word(
     {
         "contact_id": "contact_id contact contactid customer_id customer user_id user userid "
         "lead_id lead subscriber_id subscriber person_id visitor_id kontakt kunde kunden_id "
-        "kundennummer id record_id vid email_address e_mail_address email e_mail mail recipient "
+        "kundennummer person household_id prospect_id client_id client member_id member mql_id "
+        "id record_id vid email_address e_mail_address email e_mail mail recipient "
         "e_mail_adresse",
         "account_id": "account_id account company company_name organisation organization firma "
         "unternehmen domain account_name associated_company",
@@ -61,6 +62,7 @@ HAPPENED = _by_word(
         "purchase": "purchased_at purchase_date order_date ordered_at",
     }
 )
+REACHED = re.compile(r"^(closed_)?(?P<stage>won|lost|mql|sql)_(date|at)$")
 BECAME = re.compile(r"^(became_an|became_a|became|date_entered)_(?P<stage>.+?)(_date|_at)?$")
 # What a cell of a type column, or a file's name, says.
 EVENT_WORDS = {

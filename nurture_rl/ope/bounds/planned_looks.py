@@ -17,7 +17,10 @@ from nurture_rl.ope.bounds.interval import require_level
 from nurture_rl.ope.log import FloatArray
 
 FIRST_READ = 0.05  # share of the planned information before which nothing is said
-WITHIN_PLAN = 0.8  # part of the error that may happen up to the planned end; the rest is for later
+# Up to so much of the plan the widths of the plan hold. Chance deals some arms more units than their
+# share, and nobody plans to the very contact: widths that leapt at 1 would leap every second time.
+OVERRUN = 1.1
+WITHIN_PLAN = 0.8  # part of the error that may happen up to the overrun; the rest is for later
 _SHAPE = 0.25  # width falls as t^-1/4: between Pocock's (0) and O'Brien and Fleming's (1/2)
 _GRID = 160  # of times, and of values
 _OVERSHOOT = 0.5826  # mean overshoot of a walk over a line, in steps (Siegmund 1985, chapter 10)
@@ -26,8 +29,8 @@ _OVERSHOOT = 0.5826  # mean overshoot of a walk over a line, in steps (Siegmund 
 def looks_width(information: float, level: float) -> float:
     """Half width of the interval, in standard errors; holds at all times together.
 
-        t in [0.05, 1]:  c t^(-1/4),           P(any t: |B_t| > c t^(1/4)) = 0.8 (1 - level)
-        t above 1:       sqrt(a^2 + ln t),     2 (1 - Phi(a) + a phi(a)) = 0.2 (1 - level)
+        t in [0.05, 1.1]:  c t^(-1/4),          P(any t: |B_t| > c t^(1/4)) = 0.8 (1 - level)
+        t above 1.1:       sqrt(a^2 + ln t),    2 (1 - Phi(a) + a phi(a)) = 0.2 (1 - level)
 
     B is a Brownian motion: in large samples an estimate with independent increments is one on the
     scale of its information. That holds for means, for ratios of means, for their regression-
@@ -53,7 +56,7 @@ def looks_width(information: float, level: float) -> float:
         raise ShapeError(f"expected the information to be at least 0, got {information}")
     if information < FIRST_READ:
         return float("inf")
-    if information <= 1.0:
+    if information <= OVERRUN:
         return float(_planned(level) * information**-_SHAPE)
     return float(np.sqrt(_beyond(level) ** 2 + np.log(information)))
 
@@ -76,12 +79,12 @@ def _beyond(level: float) -> float:
 
 
 def _crossing(width: float) -> float:
-    """Chance that |B_t| exceeds `width` t^(1/4) at any time in [0.05, 1].
+    """Chance that |B_t| exceeds `width` t^(1/4) at any time in [0.05, 1.1].
 
     Equal steps of ln t, where B_t / sqrt t is a stationary process; between two steps the walk may
     cross unseen, so the line is drawn nearer by the mean overshoot.
     """
-    times = np.exp(np.linspace(np.log(FIRST_READ), 0.0, _GRID))
+    times = np.exp(np.linspace(np.log(FIRST_READ), np.log(OVERRUN), _GRID))
     step = np.log(times[1] / times[0])
     lines = width * times**-_SHAPE - _OVERSHOOT * np.sqrt(step)
     keep = np.exp(-step / 2.0)

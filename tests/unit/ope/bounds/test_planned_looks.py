@@ -7,17 +7,25 @@ import pytest
 from scipy import stats
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.ope.bounds.planned_looks import FIRST_READ, looks_width
+from nurture_rl.ope.bounds.planned_looks import FIRST_READ, OVERRUN, looks_width
 
 
 def test_widths_at_the_plan_are_near_those_of_a_single_read() -> None:
-    assert looks_width(1.0, 0.95) / 1.96 == pytest.approx(1.258, abs=0.003)
-    assert looks_width(0.5, 0.95) / 1.96 == pytest.approx(1.496, abs=0.004)
+    assert looks_width(1.0, 0.95) / 1.96 == pytest.approx(1.289, abs=0.003)
+    assert looks_width(0.5, 0.95) / 1.96 == pytest.approx(1.533, abs=0.004)
+
+
+def test_a_few_units_more_than_planned_do_not_make_the_interval_wider() -> None:
+    """Chance deals a pair of arms more than their share in every second experiment."""
+    widths = [looks_width(t, 0.95) for t in (0.95, 1.0, 1.001, 1.05, OVERRUN)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] / 1.96 == pytest.approx(1.259, abs=0.003)
 
 
 def test_after_the_plan_it_is_robbins_width() -> None:
     """2 (1 - Phi(a) + a phi(a)) = 0.2 * 0.05, and a grows as sqrt(a^2 + ln t)."""
-    a = looks_width(1.0 + 1e-12, 0.95)
+    after = OVERRUN + 1e-12
+    a = np.sqrt(looks_width(after, 0.95) ** 2 - np.log(after))
     assert 2.0 * (stats.norm.sf(a) + a * stats.norm.pdf(a)) == pytest.approx(0.01, rel=1e-6)
     assert looks_width(4.0, 0.95) ** 2 == pytest.approx(a**2 + np.log(4.0))
 
