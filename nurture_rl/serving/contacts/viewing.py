@@ -12,7 +12,7 @@ from nurture_rl.serving.contacts.contact_state import folding_of, is_of_use
 from nurture_rl.serving.contacts.enrolment import beside, opened, usable_zone
 from nurture_rl.serving.contacts.reply_handoffs import may_wait, talk_in
 from nurture_rl.serving.names import contact_key
-from nurture_rl.serving.records import Contact, ContactView, Event, Preferences
+from nurture_rl.serving.records import Contact, ContactState, ContactView, Event, Preferences
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.stored_events import events_that, is_report_of_send
 
@@ -50,18 +50,16 @@ def views_of(
         others: journeys that keep a contact out of this one while they have them.
     """
     ids, folding = [contact_key(ask.contact_id) for ask in asks], folding_of(bundle)
-    journey = bundle.journey.name
     contacts = store.contacts(ids) if contacts is None else contacts
-    episodes, open_, held = store.episodes(ids, journey, bundle.catalog, now_us)
+    episodes, open_, held = store.episodes(ids, bundle.journey.name, bundle.catalog, now_us)
     for name in ids:
         zone = usable_zone(contacts[name].time_zone, default_zone)
-        if name not in episodes:
-            episodes[name] = opened(bundle.journey, contacts[name], now_us, zone)
-        one = replace(episodes[name], held=True) if name in held else episodes[name]
+        one = episodes.get(name) or opened(bundle.journey, contacts[name], now_us, zone)
+        one = replace(one, held=True) if name in held else one
         episodes[name] = beside(one, open_.get(name, ()), now_us, zone, others)
     states = {
         name: (state, place)
-        for name, (state, place) in store.states(ids, journey, folding.key).items()
+        for name, (state, place) in store.states(ids, bundle.journey.name, folding.key).items()
         if is_of_use(
             state, contacts[name].time_zone or default_zone, episodes[name].anchor_us, now_us
         )
@@ -72,8 +70,7 @@ def views_of(
     named = [event.decision_id for event in told if event.decision_id is not None]
     sends, calls = store.planned(ids, places, now_us - folding.limits_us, named)
     wishes = store.preferences(ids)
-    talks = [name for name, (state, _) in states.items() if may_wait(bundle.journey, state, now_us)]
-    before = _folded_talk(bundle.journey, store, talks, events)
+    before = _folded_talk(bundle.journey, store, states, events, now_us)
     return [
         ContactView(
             decision_id=ask.request_id or str(uuid4()),
@@ -93,9 +90,14 @@ def views_of(
 
 
 def _folded_talk(
-    journey: Journey, store: StoreReader, ids: Sequence[str], after: Mapping[str, Sequence[Event]]
+    journey: Journey,
+    store: StoreReader,
+    states: Mapping[str, tuple[ContactState, int]],
+    after: Mapping[str, Sequence[Event]],
+    now_us: int,
 ) -> dict[str, Sequence[Event]]:
-    """Replies of contacts, and what may answer them, without the events after their states."""
+    """Replies in the states of contacts that may wait for an answer, and what may be one."""
+    ids = [name for name, (state, _) in states.items() if may_wait(journey, state, now_us)]
     whole = store.events(ids) if ids else {}
     return {
         name: talk_in(journey, told[: len(told) - len(after.get(name, ()))])

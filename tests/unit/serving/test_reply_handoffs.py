@@ -266,6 +266,8 @@ def test_times_count_within_their_hours_and_of_one_kind_alone() -> None:
     pair = said("objection", 0), said("objection", 1)
     assert opened(*pair, calls=(MORNING - 95 * HOUR_US,)) == ["objection"]
     assert opened(*pair, calls=(MORNING - 95 * HOUR_US + 1,)) == []
+    assert opened(*pair, calls=(MORNING + HOUR_US,)) == []
+    assert opened(*pair, calls=(MORNING + HOUR_US + 1,)) == ["objection"]
     assert opened(said("question", 0), calls=(MORNING,)) == ["question"]
 
 
