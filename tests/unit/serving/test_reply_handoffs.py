@@ -131,6 +131,14 @@ def test_where_nobody_answers_the_journey_goes_on(line: Line) -> None:
     assert one["answered_at"] is None
 
 
+def test_what_was_half_a_year_ago_is_told_no_more(line: Line) -> None:
+    line.reply()
+    for days, told in ((179, 1), (2, 0)):
+        line.clock.now_us += days * DAY_US
+        line.served.append_events([event("reply", line.clock.now_us, reply_class="positive")])
+        assert len(line.told("?status=returned")["handoffs"]) == told
+
+
 def test_the_clock_begins_when_the_server_is_told(line: Line) -> None:
     """And the same event twice is one."""
     late = event("reply", MORNING - 5 * DAY_US, reply_class="question", recorded_us=MORNING)
