@@ -106,6 +106,7 @@ class SendConfirmation:
     action: str | None
     scheduled_at: datetime | None
     confirmed_at: datetime | None
+    journey: str | None = None  # whose message it is; None: the server does not say
 
     @property
     def may_leave(self) -> bool:
@@ -294,7 +295,7 @@ class PolicyClient:
                     raise told
                 cause: Exception = told
                 wait = _seconds(names.get("retry-after"), wait)
-            except (OSError, HTTPException, ValueError) as error:  # gone, reset, late or no JSON
+            except (OSError, HTTPException, ValueError, RecursionError) as error:  # or no JSON
                 cause = error
             if time.monotonic() + wait > end:
                 text = f"{method} {path} was not answered within {self.patience:g} s: {cause}"
@@ -356,8 +357,7 @@ def _rows(answer: Mapping[str, Any], name: str, count: int) -> Sequence[Mapping[
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(rows), _MOST_ROWS):
-        yield list(rows[start : start + _MOST_ROWS])
+    return (list(rows[at : at + _MOST_ROWS]) for at in range(0, len(rows), _MOST_ROWS))
 
 
 def _moment(now: datetime | None) -> dict[str, str]:

@@ -215,6 +215,22 @@ _ALL = (
         codes={3: "a result could not be reported", 4: "a mail is still without an answer"},
     ),
     Verb(
+        name="collect",
+        summary="reads bounces, complaints and opt-outs back from a sender that reports to nobody",
+        reads="listmonk, over its API, and who its addresses belong to",
+        makes="events in the server's store, each once however often they are read",
+        examples=(
+            "nurture collect sender=listmonk sender_url=https://lists.example "
+            "sender_key_file=listmonk.key",
+            "nurture collect sender=listmonk sender_url=https://lm.test "
+            "sender_key_file=listmonk.key lists=[1]",
+        ),
+        settings="nurture_rl.delivery.reading_back:CollectOptions",
+        work="nurture_rl.delivery.reading_back:collect",
+        composed=False,
+        codes={3: "a row could not be read, or an event was not taken"},
+    ),
+    Verb(
         name="handoffs",
         summary="tells sales whom the policy passed on to them, and why now",
         reads="a server's store, and the bundle that decides; the server may be running",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,6 +17,7 @@ from nurture_rl.errors import ConfigError, DeliveryError
 
 # No server needs to know more than ASCII.
 _POLICY = SMTP.clone(cte_type="7bit")
+_LONGEST_PLAIN = 68  # characters of a subject that stands on one line of 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +80,28 @@ def mail_bytes(mail: RenderedMail, sender: MailFrom, now: float) -> bytes:
         )
     message = EmailMessage(policy=_POLICY)
     message["From"] = sender.author
-    message["To"] = mail.recipient.address
-    message["Subject"] = one_line(mail.subject, f"decision {mail.plan.decision_id}, subject")
     message["Date"] = formatdate(now)
-    if sender.reply_to is not None:
-        message["Reply-To"] = sender.reply_to
     message.set_content(mail.text)
     if mail.html is not None:
         message.add_alternative(mail.html, subtype="html")
-    # Written by hand, for a long link must be neither folded nor encoded.
-    head = (
-        f"Message-ID: <{message_id(mail.plan.decision_id, sender)}>\r\n"
-        f"List-Unsubscribe: {mail.plan.list_unsubscribe}\r\n"
-        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-    )
-    return head.encode("ascii") + message.as_bytes()
+    # Written by hand: a long link must be neither folded nor encoded, and what people gave must
+    # not be read as encoded words, which may stand for the end of a line.
+    subject = one_line(mail.subject, f"decision {mail.plan.decision_id}, subject")
+    head = {
+        "Message-ID": f"<{message_id(mail.plan.decision_id, sender)}>",
+        "List-Unsubscribe": mail.plan.list_unsubscribe,
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "To": mail.recipient.address,
+        "Subject": _unstructured(subject),
+    }
+    if sender.reply_to is not None:
+        head["Reply-To"] = sender.reply_to
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return lines.encode("ascii") + message.as_bytes()
+
+
+def _unstructured(text: str) -> str:
+    """A line of text as a header has it: as it is, or as encoded words that say it."""
+    if text.isascii() and "=?" not in text and len(text) <= _LONGEST_PLAIN and text == text.strip():
+        return text
+    return Header(text, "utf-8", header_name="Subject").encode(linesep="\r\n")

@@ -24,6 +24,9 @@ CUT_OFF = "the run was cut off before an answer"
 _EVERYBODY = "the receiver refused everybody"
 _PACE = 60.0  # seconds of rest that a receiver may ask for as part of the pace
 _LONGEST_REST = 1_800.0  # seconds between two tries
+# Seconds of rest at least before a receiver at its limit is asked again, whatever it says; doubled
+# each time: its clock may be another, or its words may mean nothing.
+_LEAST_REST = 1.0
 _REPORT_EACH, _REPORT_SECONDS = 200, 10.0  # mails, and seconds, after which results are reported
 _CONFIRMED = 1_000  # decisions that are confirmed by one request
 _UNKNOWN = "the policy server does not know it"
@@ -224,12 +227,13 @@ class MailRun:
         """
         now = time.time()
         self._queue.put((plan, recipient), recipient.family, min(now, end))
-        rest = min(self._limits.retry * 2.0 ** min(self._away, 20), _LONGEST_REST)
+        times = 2.0 ** min(self._away, 20)
+        rest = min(self._limits.retry * times, _LONGEST_REST)
         if asked is not None:
-            rest = asked
+            rest = max(asked, min(_LEAST_REST * times, _LONGEST_REST))
         self._away += 1
         PROGRESS.info("%s; %s left", why, len(self._queue))
-        if now + rest > end and (asked is None or asked > _PACE):
+        if now + rest > end and (asked is None or rest > _PACE):
             print(f"the run ends here: {why}; the same command goes on")
             return False
         time.sleep(rest)
@@ -271,13 +275,14 @@ def confirmed(client: PolicyClient, plans: Sequence[PlannedSend]) -> list[SendCo
 
 def _require_same(plan: PlannedSend, told: SendConfirmation) -> None:
     message = (told.action or "").removeprefix("send:").rpartition("@")[0]
-    if contact_key(told.contact_id or "") == contact_key(plan.contact_id) and (
-        message == plan.message
-    ):
+    is_same = contact_key(told.contact_id or "") == contact_key(plan.contact_id)
+    is_same = is_same and message == plan.message and told.journey in (None, plan.journey)
+    if is_same:
         return
     raise DeliveryError(
         f"decision {plan.decision_id}: expected a row of contact {told.contact_id!r} with message "
-        f"{message}, as the policy server has it, got {plan.contact_id!r} with {plan.message}; "
+        f"{message} of journey {told.journey}, as the policy server has it, got "
+        f"{plan.contact_id!r} with {plan.message} of {plan.journey}; "
         "nothing more was sent: give the table as it was decided"
     )
 

@@ -79,7 +79,7 @@ def traces(paths: Sequence[Path]) -> MailTraces:
             else:
                 logs.append(path)
                 kinds.add("log")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DeliveryError(
                 f"{path}: {error}; give a log, a maildir, an mbox or JSON"
             ) from error

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from nurture_rl.client import PolicyClient, ServerRefusal
 from nurture_rl.delivery.recipients import one_line, text_table
 from nurture_rl.errors import DeliveryError
+from nurture_rl.serving.names import contact_key
+from nurture_rl.serving.unsubscribing import contact_named
 from nurture_rl.serving.upkeep.bulk_table import SENT
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,6 +164,11 @@ def _header(value: str | None, contact_id: str) -> str | None:
             f"contact {contact_id!r}: expected List-Unsubscribe as <https://...> of at most "
             f"{_LONGEST} characters, got {value!r}"
         )
+    if contact_named(value[1:-1]) != contact_key(contact_id):
+        raise DeliveryError(
+            f"contact {contact_id!r}: expected a link by which they leave themselves, got another "
+            "contact's or none of this server's; give the table as it was decided"
+        )
     return one_line(value, f"contact {contact_id!r}, List-Unsubscribe")
 
 
@@ -177,6 +184,11 @@ def _ids(path: Path) -> list[str]:
 
 def _looked_up(decision_id: str, client: PolicyClient) -> Mapping[str, Any] | None:
     """A decision and what became of it; None: the server does not know it."""
+    if "/" in decision_id:  # no path has it: the server would seem not to know it
+        raise DeliveryError(
+            f"decision {decision_id!r}: expected an id without a slash, since no path of the "
+            "policy server takes one; nothing was sent: give request_ids without it"
+        )
     try:
         return client.decision(decision_id)
     except ServerRefusal as error:

@@ -23,6 +23,8 @@ from nurture_rl.logs.atomic import sync
 from nurture_rl.logs.schema import UTC_TIME
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
+# What a file that is none of ours comes to; Arrow's errors are ValueErrors.
+_UNREADABLE = (OSError, ValueError, KeyError, AttributeError, RecursionError)
 _TYPE, _SOURCE = "nurture.send", "urn:nurture:journey:"
 _SCHEMA = pa.schema(
     [
@@ -188,7 +190,7 @@ def decisions_in(path: Path) -> set[str]:
             return {row["decision_id"] for row in csv.DictReader(io.StringIO(text, newline=""))}
         rows = [json.loads(line) for line in text.splitlines()]
         return {row.get("data", row)["decision_id"] for row in rows}
-    except (OSError, ValueError, KeyError, AttributeError) as error:  # Arrow's are ValueErrors
+    except _UNREADABLE as error:
         raise DeliveryError(
             f"{path}: expected a file of `nurture deliver`, got: {error}"
         ) from error

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nurture_envs.journey import Journey, Message, Rule
-from nurture_rl.papers.loosening import GuardrailChange, guardrail_changes
+from nurture_rl.papers.compared_limits import GuardrailChange
+from nurture_rl.papers.loosening import guardrail_changes
 from nurture_rl.papers.policy_words import policy_in_words
 from nurture_rl.papers.sentences import action_in_words, hour_in_words, label, rule_in_words
 from nurture_rl.release.bundle import Bundle

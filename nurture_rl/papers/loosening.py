@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from math import ceil, inf
-from typing import Any, Literal
 
-from nurture_envs.journey import ALL, Condition, FrequencyCap, GuardrailSettings, Journey
+from nurture_envs.journey import (
+    ALL,
+    FrequencyCap,
+    GuardrailSettings,
+    Journey,
+)
+from nurture_rl.papers.compared_limits import (
+    EFFECTS,
+    Changes,
+    Effect,
+    GuardrailChange,
+    by_size,
+    flag,
+    members,
+    most,
+    named,
+    opposite,
+    span,
+    told,
+)
 from nurture_rl.papers.guardrail_words import cap_in_words
-from nurture_rl.papers.sentences import conditions_in_words, label, span_in_words
-
-# `changed`: neither can be told to forbid less; it counts as loosened.
-Effect = Literal["loosened", "changed", "tightened"]
-EFFECTS: tuple[Effect, ...] = ("loosened", "changed", "tightened")
+from nurture_rl.papers.message_limits import message_changes, offer_changes, offer_meanings
+from nurture_rl.papers.sentences import label
 
 _Settings = GuardrailSettings
-Changes = Iterator["GuardrailChange"]
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailChange:
-    """One guardrail that is another one in the later journey."""
-
-    effect: Effect
-    guardrail: str
-    says: str
 
 
 def guardrail_changes(before: Journey, after: Journey) -> tuple[GuardrailChange, ...]:
@@ -38,72 +43,17 @@ def guardrail_changes(before: Journey, after: Journey) -> tuple[GuardrailChange,
     return tuple(sorted(dict.fromkeys(found), key=lambda one: EFFECTS.index(one.effect)))
 
 
-def _told(about: str, shown: Iterable[object], effect: Effect | None) -> Changes:
-    """One change, or none; `shown` is what was and what is, as of every pair here."""
-    was, now = shown
-    if effect is not None:
-        yield GuardrailChange(effect, about, f"was {was}, is {now}")
-
-
-def _flag(about: str, flags: Iterable[bool]) -> Changes:
-    was, now = flags
-    words = {True: "on", False: "off"}
-    yield from _told(about, (words[was], words[now]), _by_size((was, now)))
-
-
-def _by_size(sizes: Iterable[float]) -> Effect | None:
-    """Where a larger number forbids more."""
-    was, now = sizes
-    return None if was == now else "tightened" if now > was else "loosened"
-
-
-def _most(about: str, limits: Iterable[float | None]) -> Changes:
-    """Where a smaller number forbids more, and none forbids nothing."""
-    both = list(limits)
-    shown = ["no limit" if one is None else f"{one:g} at most" for one in both]
-    yield from _told(about, shown, _by_size(-inf if one is None else -one for one in both))
-
-
-def _set(about: str, sets: Iterable[Collection[Any]]) -> Changes:
-    """Where each member forbids something."""
-    was, now = sets
-    lost, added = ([one for one in a if one not in b] for a, b in ((was, now), (now, was)))
-    if lost:
-        yield GuardrailChange("loosened", about, f"no longer: {_named(lost)}")
-    if added:
-        yield GuardrailChange("tightened", about, f"new: {_named(added)}")
-
-
-def _span(about: str, hours: Iterable[float], none: str) -> Changes:
-    """Where a longer time forbids more; `none` tells of no time."""
-    both = list(hours)
-    shown = ["no end" if one == inf else span_in_words(one) if one else none for one in both]
-    yield from _told(about, shown, _by_size(both))
-
-
-def _opposite(changes: Changes) -> Changes:
-    """The same where more allows more."""
-    turned: dict[Effect, Effect] = {"loosened": "tightened", "tightened": "loosened"}
-    for one in changes:
-        effect = turned.get(one.effect, one.effect)
-        yield GuardrailChange(effect, one.guardrail, one.says)
-
-
-def _named(values: Collection[Any]) -> str:
-    return ", ".join(label(str(one)) for one in values)
-
-
 def _plain(before: Journey, after: Journey) -> Changes:
     both = (before.guardrails, after.guardrails)
-    yield from _flag("consent", (one.require_consent for one in both))
-    yield from _flag("mail only to who can be reached", (one.availability for one in both))
-    yield from _flag("confirmation of each send", (one.confirm for one in both))
-    yield from _set("no mail after an opt-out", (one.opt_out for one in both))
-    yield from _set("no mail after a bounce", (one.hard_bounce for one in both))
-    yield from _span("minimum gap", (one.min_gap_hours for one in both), "none")
-    yield from _set("quiet hours", map(_quiet, both))
-    yield from _set("hours that an unknown zone may be off", map(_zones, both))
-    yield from _set("days without mail", map(_days, both))
+    yield from flag("consent", (one.require_consent for one in both))
+    yield from flag("mail only to who can be reached", (one.availability for one in both))
+    yield from flag("confirmation of each send", (one.confirm for one in both))
+    yield from members("no mail after an opt-out", (one.opt_out for one in both))
+    yield from members("no mail after a bounce", (one.hard_bounce for one in both))
+    yield from span("minimum gap", (one.min_gap_hours for one in both), "none")
+    yield from members("quiet hours", map(_quiet, both))
+    yield from members("hours that an unknown zone may be off", map(_zones, both))
+    yield from members("days without mail", map(_days, both))
     yield from _needs(*(one.escalation_needs for one in both))
 
 
@@ -111,10 +61,10 @@ def _needs(was: Sequence[str], now: Sequence[str]) -> Changes:
     """Each signal allows a call; none at all allows every call."""
     about = "no call without interest"
     if bool(was) != bool(now):
-        shown = (_named(one) or "nothing is needed" for one in (was, now))
-        yield from _told(about, shown, "tightened" if now else "loosened")
+        shown = (named(one) or "nothing is needed" for one in (was, now))
+        yield from told(about, shown, "tightened" if now else "loosened")
     else:
-        yield from _opposite(_set(f"{about}, signals of interest", (was, now)))
+        yield from opposite(members(f"{about}, signals of interest", (was, now)))
 
 
 def _quiet(settings: _Settings) -> list[str]:
@@ -148,7 +98,7 @@ def _caps(before: Journey, after: Journey) -> Changes:
     of_accounts = [(one.caps if one else (), j) for one, j in zip(shared, both, strict=True)]
     yield from _capped("the company's cap", *of_accounts)
     talks = (one is not None and one.conversation for one in shared)
-    yield from _flag("no mail while a colleague talks with sales", talks)
+    yield from flag("no mail while a colleague talks with sales", talks)
 
 
 _Caps = tuple[Sequence[FrequencyCap], Journey]
@@ -192,18 +142,18 @@ def _conversation(before: Journey, after: Journey) -> Changes:
     talks = [{n: bins * _bin_hours(one) for n, bins in one.guardrails.conversation} for one in both]
     for name in dict.fromkeys((*talks[0], *talks[1])):
         hours = (talk.get(name, 0.0) for talk in talks)
-        yield from _span(f"sales has the word after {label(name)}", hours, "not at all")
+        yield from span(f"sales has the word after {label(name)}", hours, "not at all")
     lasting = [{o.signal: o for o in one.guardrails.conversation_until} for one in both]
-    yield from _set("sales has the word after", lasting)
+    yield from members("sales has the word after", lasting)
     for name in lasting[0].keys() & lasting[1].keys():
         about = f"sales has the word after {label(name)}"
         opened = [found[name] for found in lasting]
-        yield from _opposite(_set(f"{about}, ended by", (one.until for one in opened)))
+        yield from opposite(members(f"{about}, ended by", (one.until for one in opened)))
         lengths = (
             inf if one.bins is None else one.bins * _bin_hours(journey)
             for one, journey in zip(opened, both, strict=True)
         )
-        yield from _span(f"{about}, at most", lengths, "not at all")
+        yield from span(f"{about}, at most", lengths, "not at all")
 
 
 def _bin_hours(journey: Journey) -> float:
@@ -214,48 +164,49 @@ def _waiting(before: Journey, after: Journey) -> Changes:
     both = (before, after)
     waits = [one.guardrails.unanswered for one in both]
     about = "no second mail with the same aim"
-    yield from _span(about, (one.hours if one else 0.0 for one in waits), "no wait")
+    yield from span(about, (one.hours if one else 0.0 for one in waits), "no wait")
     if all(waits):
-        yield from _opposite(_set(f"{about}, answers", (one.until for one in waits if one)))
+        yield from opposite(members(f"{about}, answers", (one.until for one in waits if one)))
     cool = [{one.message: one for one in journey.guardrails.cool_off} for journey in both]
     there = {m.id for m in before.messages} & {m.id for m in after.messages}
     for name in dict.fromkeys((*cool[0], *cool[1])):
         found = [one.get(name) for one in cool]
         hours = (one.hours if one else 0.0 for one in found)
         if name in there:
-            yield from _span(f"the message {name} after a visit", hours, "no wait")
+            yield from span(f"the message {name} after a visit", hours, "no wait")
         if all(found):
             visits = (one.after for one in found if one)
-            yield from _set(f"visits that the message {name} waits for", visits)
+            yield from members(f"visits that the message {name} waits for", visits)
 
 
 def _inactivity(before: Journey, after: Journey) -> Changes:
     was, now = before.guardrails.inactivity, after.guardrails.inactivity
     about = "mail to who does nothing"
     if was is None or now is None:
-        yield from _flag(about, (one is not None for one in (was, now)))
+        yield from flag(about, (one is not None for one in (was, now)))
         return
     active = (one.signals for one in (was, now))
-    yield from _opposite(_set(f"{about}, what counts as doing something", active))
-    if replace(was, signals=()) != replace(now, signals=()):
+    yield from opposite(members(f"{about}, what counts as doing something", active))
+    same_bins = _bin_hours(before) == _bin_hours(after)  # tiers and probe count bins
+    if replace(was, signals=()) != replace(now, signals=()) or not same_bins:
         yield GuardrailChange("changed", about, "its tiers or its probe are others")
 
 
 def _crowd(before: Journey, after: Journey) -> Changes:
     both = (before.guardrails, after.guardrails)
     sellers = [one.seller_capacity for one in both]
-    yield from _most("calls in any 24 hours", (one.per_day if one else None for one in sellers))
-    yield from _most("open calls at once", (one.open if one else None for one in sellers))
+    yield from most("calls in any 24 hours", (one.per_day if one else None for one in sellers))
+    yield from most("open calls at once", (one.open if one else None for one in sellers))
     if all(sellers):
         closing = (one.closed_by for one in sellers if one)
-        yield from _opposite(_set("what closes a call", closing))
+        yield from opposite(members("what closes a call", closing))
         days = (24.0 * one.open_days for one in sellers if one)
-        yield from _span("how long a call is open", days, "not at all")
+        yield from span("how long a call is open", days, "not at all")
     yield from _passing_on(before, after)
     was, now = (one.volume for one in both)
     about = "mail a day to one mailbox provider"
     if was is None or now is None:
-        yield from _flag(about, (one is not None for one in (was, now)))
+        yield from flag(about, (one is not None for one in (was, now)))
     elif was != now:
         yield GuardrailChange("changed", about, "its ramp or its slow-down is another")
 
@@ -264,94 +215,47 @@ def _passing_on(before: Journey, after: Journey) -> Changes:
     """Replies that a person answers, and how long no other hand-off follows one."""
     rules = [one.guardrails.handoffs for one in (before, after)]
     rest = (one.rest_hours if one else 0.0 for one in rules)
-    yield from _span("no call after a hand-off", rest, "not at all")
+    yield from span("no call after a hand-off", rest, "not at all")
     replies = [{one.signal: one for one in (found.replies if found else ())} for found in rules]
     for name in dict.fromkeys((*replies[0], *replies[1])):
         both, about = [found.get(name) for found in replies], f"no mail before {name} is answered"
-        yield from _span(about, (one.hours if one else 0.0 for one in both), "not at all")
+        yield from span(about, (one.hours if one else 0.0 for one in both), "not at all")
         if all(both):
             times = (one.times for one in both if one)
-            yield from _most(f"{name} before a person answers", times)
+            yield from most(f"{name} before a person answers", times)
             within = (one.within_hours for one in both if one)
-            yield from _span(f"{name}, counted together", within, "not at all")
-
-
-def _messages(before: Journey, after: Journey) -> Changes:
-    """Approval and last days of messages and claims that are in both."""
-    messages = [{one.id: one for one in journey.messages} for journey in (before, after)]
-    for name in messages[0]:
-        if name not in messages[1]:
-            continue
-        both, about = [found[name] for found in messages], f"the message {name}"
-        unapproved = (one.approval != "approved" for one in both)
-        yield from _told(about, (one.approval for one in both), _by_size(unapproved))
-        yield from _last_day(about, (one.expires for one in both))
-    claims = [{one.name: one.expires for one in journey.claims} for journey in (before, after)]
-    for name in dict.fromkeys((*claims[0], *claims[1])):
-        yield from _last_day(f"the claim {label(name)}", (found.get(name) for found in claims))
-
-
-def _last_day(about: str, days: Iterable[date | None]) -> Changes:
-    both = list(days)
-    shown = [f"until {one}" if one else "without end" for one in both]
-    yield from _told(about, shown, _by_size(-(one or date.max).toordinal() for one in both))
-
-
-def _offers(before: Journey, after: Journey) -> Changes:
-    offers = [{one.name: one for one in journey.offers} for journey in (before, after)]
-    made = {message.offer for message in after.messages}
-    for name in dict.fromkeys((*offers[0], *offers[1])):
-        if name not in made:
-            continue
-        both, about = [found.get(name) for found in offers], f"the offer {label(name)}"
-        yield from _most(f"{about}, sends", (one.inventory if one else None for one in both))
-        yield from _last_day(about, (one.expires if one else None for one in both))
-        yield from _eligible(about, *(one.eligible if one else () for one in both))
-
-
-def _eligible(about: str, was: Sequence[Condition], now: Sequence[Condition]) -> Changes:
-    if set(was) == set(now):
-        return
-    looser = not all(any(_within(one, old) for one in now) for old in was)
-    tighter = not all(any(_within(one, new) for one in was) for new in now)
-    effect: Effect = "changed" if looser and tighter else "loosened" if looser else "tightened"
-    shown = (conditions_in_words(each) if each else "everybody" for each in (was, now))
-    yield from _told(f"{about}, who may have it", shown, effect)
-
-
-def _within(one: Condition, other: Condition) -> bool:
-    """Whether whoever meets one condition meets the other."""
-    if one == other:
-        return True
-    if (one.column, one.operator) != (other.column, other.operator):
-        return False
-    if one.operator in (">=", ">"):
-        return one.threshold >= other.threshold
-    return one.operator in ("<=", "<") and one.threshold <= other.threshold
+            yield from span(f"{name}, counted together", within, "not at all")
 
 
 def _harms(before: Journey, after: Journey) -> Changes:
     limits = [{one.name: one for one in journey.limits} for journey in (before, after)]
     for name in dict.fromkeys((*limits[0], *limits[1])):
         both, about = [found.get(name) for found in limits], f"limit on {name}"
-        yield from _most(about, (one.at_most if one else None for one in both))
+        yield from most(about, (one.at_most if one else None for one in both))
         above = (one.above_reference if one else None for one in both)
-        yield from _most(f"{about}, above the reference", above)
+        yield from most(f"{about}, above the reference", above)
         if all(both):
-            yield from _set(f"{about}, what counts", (one.of for one in both if one))
+            yield from members(f"{about}, what counts", (one.of for one in both if one))
             per = [f"per {one.per}" for one in both if one]
-            yield from _told(about, per, None if per[0] == per[1] else "changed")
+            yield from told(about, per, None if per[0] == per[1] else "changed")
 
 
 def _ends(before: Journey, after: Journey) -> Changes:
     both = (before, after)
-    yield from _set("what ends a journey", (one.terminals for one in both))
+    yield from members("what ends a journey", (one.terminals for one in both))
     people = [float(one.signers) for one in both]
     shown = (f"{number:g}" for number in people)
-    yield from _told("people who must sign a bundle", shown, _by_size(people))
+    yield from told("people who must sign a bundle", shown, by_size(people))
     rests = [one.enrolment.rest_days if one.enrolment else None for one in both]
     hours = (inf if one is None else 24.0 * one for one in rests)
-    yield from _span("rest before the journey may begin again", hours, "none")
+    yield from span("rest before the journey may begin again", hours, "none")
+    leaving = [one.enrolment.leave if one.enrolment else None for one in both]
+    if leaving[0] != leaving[1]:
+        words = ["nobody" if one is None else "who the file says" for one in leaving]
+        effect: Effect = "changed"
+        if None in leaving:
+            effect = "loosened" if leaving[1] is None else "tightened"
+        yield from told("who leaves the journey", words, effect)
 
 
 def _meanings(before: Journey, after: Journey) -> Changes:
@@ -364,7 +268,7 @@ def _meanings(before: Journey, after: Journey) -> Changes:
     for name in sorted(named):
         if meant[0].get(name) != meant[1].get(name):
             pair = (found.get(name) for found in meant)
-            yield from _told(f"what {label(name)} means", pair, "changed")
+            yield from told(f"what {label(name)} means", pair, "changed")
 
 
 def _signals_of(journey: Journey) -> set[str]:
@@ -380,6 +284,6 @@ def _signals_of(journey: Journey) -> set[str]:
 
 
 _COMPARED: tuple[Callable[[Journey, Journey], Changes], ...] = (
-    *(_plain, _caps, _conversation, _waiting, _inactivity, _crowd, _messages, _offers, _harms),
-    *(_ends, _meanings),
+    *(_plain, _caps, _conversation, _waiting, _inactivity, _crowd, message_changes),
+    *(offer_changes, offer_meanings, _harms, _ends, _meanings),
 )

@@ -45,10 +45,13 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "language": ("mother_tongue", "native_language"),
 }
 # Words that say the name is of a thing and no person: the age of an account is nobody's.
-_OF_THINGS = frozenset(
-    {"account", "company", "contract", "customer", "deal", "domain", "lead", "record", "trial"}
-)
-_THINGS_HAVE = frozenset({"age", "health", "birth"})
+_THINGS = frozenset({"account", "company", "contract", "deal", "domain", "record", "trial"})
+# What such things have; a lead has an age as a record, a customer a state of health as an account.
+_THINGS_HAVE = {
+    "age": _THINGS | {"lead"},
+    "health": _THINGS | {"lead", "customer"},
+    "birth": _THINGS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def sensitive_kind(name: str) -> str | None:
         for word in listed:
             if f"_{word}_" not in whole:
                 continue
-            if word in _THINGS_HAVE and _OF_THINGS.intersection(words):
+            if _THINGS_HAVE.get(word, frozenset()).intersection(words):
                 continue
             return kind
     return None

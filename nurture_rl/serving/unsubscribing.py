@@ -62,6 +62,16 @@ class UnsubscribeLinks:
         return hmac.digest(self.secret, _PURPOSE + b"\0" + name, hashlib.sha256)[:_SIGNED]
 
 
+def contact_named(url: str) -> str | None:
+    """The contact whose link an address says it is; None: it is no such link. It proves nothing."""
+    token = urlsplit(url).path.rpartition("/")[2]
+    name, dot, _ = token.partition(".")
+    try:
+        return _bytes(name).decode("utf-8", "surrogatepass") if dot else None
+    except ValueError:
+        return None
+
+
 def checked_url(public_url: str | None) -> str | None:
     """The address that contacts reach a server by, without a slash at its end.
 

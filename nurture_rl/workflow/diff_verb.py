@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nurture_envs.journey_file import load_journey
+from nurture_rl.papers.compared_limits import EFFECTS
 from nurture_rl.papers.comparing import ComparedSide, JourneyDifference, difference
-from nurture_rl.papers.loosening import EFFECTS
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.release.manifest import MANIFEST
 from nurture_rl.verb_result import VerbResult

@@ -16,6 +16,8 @@ from nurture_rl.delivery.providers.provider_protocol import (
     ProviderRequest,
     json_request,
     mail_data,
+    no_words,
+    object_of,
 )
 from nurture_rl.delivery.providers.template_ids import id_of
 from nurture_rl.delivery.rendering import RenderedMail
@@ -45,5 +47,7 @@ class Dittofeed:
         return json_request("/api/public/apps/track", body)
 
     def answer(self, reply: HttpReply) -> SendAnswer:
-        """See `Provider`; 204 without words is its yes."""
+        """See `Provider`; 204 without words is its yes: words are those of somebody between."""
+        if reply.content.strip() and object_of(reply) is None:
+            return no_words(reply)
         return SendAnswer("accepted", code=reply.status)

@@ -22,13 +22,20 @@ _MOST_BYTES, _BLOCK = 1 << 20, 1 << 16  # of one answer, and read at a time
 class HttpServer:
     """Where a provider listens."""
 
-    host: str
-    port: int | None  # None: that of the scheme
+    host: str  # of an IPv6 address without its brackets
+    port: int
     is_tls: bool
     base: str  # path before that of each request, without a slash at its end
     query: str  # what follows the question mark, or nothing
     ca_file: str | None  # of certificates that are trusted beside the system's; None: none
     timeout: float  # seconds without an answer
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port as an address has them."""
+        scheme, usual = ("https", 443) if self.is_tls else ("http", 80)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}" + ("" if self.port == usual else f":{self.port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,10 @@ def http_server(url: str, ca_file: str | None, timeout: float) -> HttpServer:
             f"sender_url: expected https://, got http://{host}: keys and addresses would go over "
             "the line for all to read; plain http is for this machine alone"
         )
-    base = parts.path.rstrip("/")
-    return HttpServer(host, port, parts.scheme == "https", base, parts.query, ca_file, timeout)
+    base, is_tls = parts.path.rstrip("/"), parts.scheme == "https"
+    # Without a port the standard library takes the end of an IPv6 address for one.
+    port = port or (443 if is_tls else 80)
+    return HttpServer(host, port, is_tls, base, parts.query, ca_file, timeout)
 
 
 class HttpLine:
@@ -105,6 +114,8 @@ class HttpLine:
         try:
             line.request(method, f"{self.server.base}{path}{query}" or "/", content, dict(headers))
             answer = line.getresponse()
+            if answer.status < 200:  # the answer itself follows, and would be the next one's
+                raise http.client.HTTPException(f"an answer of status {answer.status}")
             with answer:  # a line whose answer is not closed takes no further request
                 body = _body(answer, end)
         except (OSError, http.client.HTTPException, ValueError) as error:

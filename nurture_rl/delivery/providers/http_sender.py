@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from nurture_rl.delivery.providers.http_line import HttpLine, HttpReply, HttpServer, NoReply
@@ -66,19 +67,17 @@ class HttpSender:
             )
         except NoReply as error:
             return SendAnswer("unknown", f"no answer after the request: {_told(error)}")
-        return _meaning(reply, self.line.server) or self.provider.answer(reply)
+        return meaning_of(reply, self.line.server) or self.provider.answer(reply)
 
     def shown(self, mail: RenderedMail) -> str:
         """The request of a mail as one line of JSON, without credentials; nobody is asked."""
         place = self.place(mail.plan.decision_id)
         made = self.provider.request(mail, place, None)
         server = self.line.server
-        port = "" if server.port is None else f":{server.port}"
         query = f"?{server.query}" if server.query else ""
-        scheme = "https" if server.is_tls else "http"
         told = {
             "method": made.method,
-            "url": f"{scheme}://{server.host}{port}{server.base}{made.path}{query}",
+            "url": f"{server.origin}{server.base}{made.path}{query}",
             "headers": dict(made.headers),
             "body": json.loads(made.content),
         }
@@ -94,7 +93,7 @@ class HttpSender:
             reply = self.line.ask("GET", path, {"accept": "application/json", **self.credentials})
         except NoReply as error:
             raise SenderAway(f"{self.line.server.host}: {_told(error)}") from error
-        meaning = _meaning(reply, self.line.server)
+        meaning = meaning_of(reply, self.line.server)
         if meaning is None:
             return reply
         if meaning.state == "stopped":
@@ -104,7 +103,7 @@ class HttpSender:
         raise _Answered(meaning)
 
 
-def _meaning(reply: HttpReply, server: HttpServer) -> SendAnswer | None:
+def meaning_of(reply: HttpReply, server: HttpServer) -> SendAnswer | None:
     """What an answer means whoever gives it; None: 2xx, which the provider reads."""
     status, text = reply.status, words_of(reply)
     if 200 <= status < 300:
@@ -130,7 +129,8 @@ def _wait(headers: Mapping[str, str], now: float) -> float | None:
         wait = float(after)
     elif after:
         try:
-            wait = parsedate_to_datetime(after).timestamp() - now
+            at = parsedate_to_datetime(after)
+            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
         except (TypeError, ValueError, OverflowError):
             return None
     elif reset.isascii() and reset.isdigit():  # the moment, seconds since 1970 UTC

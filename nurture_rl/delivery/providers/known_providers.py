@@ -43,23 +43,26 @@ def http_sender_of(options: DeliverOptions) -> HttpSender:
     if server.query and options.sender != "cloudevents_http":
         raise ConfigError(f"sender_url: expected no ? in it with sender={options.sender}")
     provider = _MADE[options.sender](options, read_template_ids(options.template_ids))
-    return HttpSender(provider, HttpLine(server), _credentials(options))
+    credentials = credentials_of(options.sender, options.sender_key_file)
+    return HttpSender(provider, HttpLine(server), credentials)
 
 
-def _credentials(options: DeliverOptions) -> dict[str, str]:
-    """The header that says who asks."""
-    if options.sender_key_file is None:
-        if options.sender != "cloudevents_http":
-            raise ConfigError(f"expected sender_key_file with sender={options.sender}")
+def credentials_of(sender: str, key_file: str | None) -> dict[str, str]:
+    """The header that says who asks.
+
+    Raises:
+        ConfigError: the key is missing, or cannot be one of this provider's.
+    """
+    if key_file is None:
+        if sender != "cloudevents_http":
+            raise ConfigError(f"expected sender_key_file with sender={sender}")
         return {}
-    key = secret_of(options.sender_key_file, "sender_key_file")
+    key = secret_of(key_file, "sender_key_file")
     if not (key.isascii() and key.isprintable()):
         raise ConfigError("sender_key_file: expected printable ASCII letters (they are not shown)")
-    if options.sender in _NAME_AND_PASSWORD:
+    if sender in _NAME_AND_PASSWORD:
         if ":" not in key:
-            raise ConfigError(
-                f"sender_key_file: expected NAME:PASSWORD for sender={options.sender}"
-            )
+            raise ConfigError(f"sender_key_file: expected NAME:PASSWORD for sender={sender}")
         return {"authorization": f"Basic {base64.b64encode(key.encode()).decode()}"}
-    kind = "Basic" if options.sender in _BASIC else "Bearer"
+    kind = "Basic" if sender in _BASIC else "Bearer"
     return {"authorization": f"{kind} {key.removeprefix(kind).strip()}"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from nurture_rl.delivery.providers.http_line import HttpReply
@@ -82,16 +83,28 @@ def _contact(mail: RenderedMail, look: Look | None) -> str:
     known = mail.recipient.fields.get(SENDER_ID) or (_UNKNOWN if look is None else None)
     if known is None and look is not None:
         address = mail.recipient.address
-        asked = {"search": f"email:{address}", "limit": 2, "minimal": 1}
+        where = {"col": "email", "expr": "eq", "val": address}
+        asked = {f"where[0][{key}]": value for key, value in where.items()} | {"limit": "2"}
         told = object_of(look(f"/api/contacts?{urlencode(asked)}")) or {}
-        # An empty list where there is none, else an object by ids.
-        found = told.get("contacts") or {}
-        if not isinstance(found, dict) or len(found) != 1:
+        # An empty list where there is none, else an object by ids. A Mautic that does not know the
+        # question answers with anybody: only who has the address is meant.
+        all_found = told.get("contacts") or {}
+        of_them = all_found.items() if isinstance(all_found, dict) else ()
+        found = [name for name, one in of_them if _email_of(one) == address.lower()]
+        if len(found) != 1:
             raise NotSendable(
                 f"expected one contact of the address in Mautic, got {len(found)}; add it there, "
                 f"or name its id in the column {SENDER_ID}"
             )
-        known = next(iter(found))
+        known = found[0]
     if known != _UNKNOWN and not (str(known).isascii() and str(known).isdigit()):
         raise NotSendable(f"expected {SENDER_ID} to be the number of a contact in Mautic")
     return quote(str(known), safe="")
+
+
+def _email_of(contact: Any) -> str | None:
+    """The address in Mautic's answer about a contact, in small letters; None: it has none."""
+    fields = contact.get("fields") if isinstance(contact, dict) else None
+    told = fields.get("all") if isinstance(fields, dict) else None
+    email = told.get("email") if isinstance(told, dict) else None
+    return email.strip().lower() if isinstance(email, str) else None

@@ -109,7 +109,7 @@ def object_of(reply: HttpReply) -> dict[str, Any] | None:
     """The JSON object of an answer; None: it holds none, as a page of a proxy."""
     try:
         found = json.loads(reply.content)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets in brackets without end are none either
         return None
     return found if isinstance(found, dict) else None
 

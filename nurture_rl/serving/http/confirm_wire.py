@@ -36,6 +36,7 @@ class ConfirmationOut(msgspec.Struct, frozen=True):
     reason: str | None  # unless it is to be sent
     contact_id: str | None
     action: str | None
+    journey: str | None  # whose message it is
     scheduled_at: str | None  # when a send leaves
     confirmed_at: str | None  # when it was first told to leave
 
@@ -59,7 +60,7 @@ def confirmation_out(decision_id: str, found: Confirmation | None) -> Confirmati
     """An answer to a confirmation as it goes over the wire."""
     if found is None:
         text = f"no decision has the id {decision_id!r}"
-        return ConfirmationOut(decision_id, "unknown", text, None, None, None, None)
+        return ConfirmationOut(decision_id, "unknown", text, None, None, None, None, None)
     decision = found.decision
     return ConfirmationOut(
         decision_id,
@@ -67,6 +68,7 @@ def confirmation_out(decision_id: str, found: Confirmation | None) -> Confirmati
         found.reason,
         decision.contact_id,
         decision.action,
+        decision.journey,
         iso(decision.scheduled_us),
         iso(found.confirmed_us),
     )

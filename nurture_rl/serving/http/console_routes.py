@@ -38,10 +38,10 @@ _MOST = 32  # requests at once; they are served one after the other
 _LEAST_KEPT, _KEPT_SHARE = 15.0, 20.0  # seconds; of the time that working out took
 _MOST_WATCHED = 200_000  # decisions beyond which drift is left to the verb `monitor`
 _FILES = {
-    "": ("index.html", "text/html; charset=utf-8"),
-    "console.css": ("console.css", "text/css; charset=utf-8"),
-    "console.js": ("console.js", "text/javascript; charset=utf-8"),
-    "charts.js": ("charts.js", "text/javascript; charset=utf-8"),
+    "": ("index.html", "text/html"),
+    "console.css": ("console.css", "text/css"),
+    "console.js": ("console.js", "text/javascript"),
+    "charts.js": ("charts.js", "text/javascript"),
 }
 # Nothing from elsewhere, no script but the console's own, and no page of others around it.
 _GUARDED = {

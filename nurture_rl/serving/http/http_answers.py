@@ -27,10 +27,12 @@ _encode = msgspec.json.Encoder().encode
 
 Body = Response[bytes]
 
+_NOT_KEPT = {"cache-control": "no-store"}  # what is told of people lies in no cache
+
 
 def json_answer(content: bytes, status: int = 200) -> Body:
     """An answer in JSON."""
-    return Response(content, status_code=status, media_type=MediaType.JSON)
+    return Response(content, status_code=status, media_type=MediaType.JSON, headers=_NOT_KEPT)
 
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Body:

@@ -116,6 +116,7 @@ class StandIn:
     faults: list[str | Answer] = field(default_factory=list)  # of the next of them
     refuses: Callable[[dict[str, Any]], Answer | None] = lambda body: None
     contacts: dict[str, list[int]] = field(default_factory=dict)  # Mautic's, by address
+    overlooks_where: bool = False  # Mautic tells of everybody, whom it was not asked for
     retry_after: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -214,10 +215,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._say((403, {"message": "no such user"}))
         if self.stand_in.name != "mautic" or parts.path != "/api/contacts":
             return self._say((404, {"message": "not found"}))
-        (search,) = parse_qs(parts.query)["search"]
-        ids = self.stand_in.contacts.get(search.removeprefix("email:"), [])
-        found = {str(one): {"id": one} for one in ids}
-        return self._say((200, {"total": str(len(ids)), "contacts": found or []}))
+        asked = parse_qs(parts.query)
+        (column,), (how,), (address,) = (asked[f"where[0][{k}]"] for k in ("col", "expr", "val"))
+        known = self.stand_in.contacts
+        if not self.stand_in.overlooks_where:
+            known = {address: known.get(address, [])} if (column, how) == ("email", "eq") else {}
+        found = {
+            str(one): {"id": one, "fields": {"all": {"id": one, "email": name}}}
+            for name, ids in known.items()
+            for one in ids
+        }
+        return self._say((200, {"total": str(len(found)), "contacts": found or []}))
 
     def do_POST(self) -> None:
         stand_in = self.stand_in

@@ -111,7 +111,7 @@ def test_a_mail_has_the_headers_that_were_meant_and_no_other(tmp_path: Path) -> 
     head, _, _ = content.partition(b"\r\n\r\n")
     names = [line.partition(b":")[0].decode() for line in head.split(b"\r\n") if line[:1] != b" "]
     assert names == [
-        *("Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post", "From", "To", "Subject"),
+        *("Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post", "To", "Subject", "From"),
         *("Date", "MIME-Version", "Content-Type"),
     ]
     assert content.isascii()

@@ -9,7 +9,8 @@ import pytest
 
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, parse_journey, shipped_journeys
-from nurture_rl.papers.loosening import GuardrailChange, guardrail_changes
+from nurture_rl.papers.compared_limits import GuardrailChange
+from nurture_rl.papers.loosening import guardrail_changes
 from tests.unit.papers.test_guardrail_words import ADDED
 from tests.unit.release.bundles import journey
 
@@ -178,6 +179,76 @@ def test_what_a_message_offers_and_claims_may_last_longer_or_reach_more() -> Non
         assert [one.effect for one in guardrail_changes(now, was)] == ["tightened"]
     other = of(claim, {**offer, "eligible": {"views_3d": ">= 2"}}, draft)
     assert [one.effect for one in guardrail_changes(was, other)] == ["changed"]
+
+
+def test_a_limit_does_not_go_by_giving_a_message_another_offer_or_proof() -> None:
+    own = journey().resolved
+    claim = {"says": "x", "source": "y", "approver": "z", "expires": "2027-06-30"}
+    offer = {"eligible": {"pricing_views_7d": ">= 2"}, "inventory": 5, "expires": "2027-06-30"}
+
+    def of(welcome: dict[str, str], **keys: Any) -> Journey:
+        others = {name: {**one, "offer": "call"} for name, one in own["messages"].items()}
+        messages = {**others, "welcome": {**own["messages"]["welcome"], **welcome}}
+        return parse_journey({**own, **keys, "messages": messages})
+
+    limited = {"claims": {"sealed": claim}, "offers": {"tour": offer}}
+    was = of({"offer": "tour", "proof": "sealed"}, **limited)
+    now = of({"offer": "free_tour", "proof": "a_friend_says_so"})
+    for before, after, effect in ((was, now, "loosened"), (now, was, "tightened")):
+        told = [
+            one for one in guardrail_changes(before, after) if "message welcome" in one.guardrail
+        ]
+        assert [one.effect for one in told] == [effect] * 4
+        assert [one.guardrail for one in told] == [
+            "the offer of message welcome, sends",
+            "the offer of message welcome",
+            "the offer of message welcome, who may have it",
+            "the claim of message welcome",
+        ]
+
+
+def test_who_may_have_an_offer_is_another_where_its_feature_counts_otherwise() -> None:
+    own = journey().resolved
+    offer = {"tour": {"eligible": {"pricing_views_7d": ">= 2"}}}
+    longer = {**own["features"]["pricing_views_7d"], "window": 5}
+    features = {**own["features"], "pricing_views_7d": longer}
+    was = parse_journey({**own, "offers": offer})
+    (change,) = guardrail_changes(
+        was, parse_journey({**own, "offers": offer, "features": features})
+    )
+    assert (change.effect, change.guardrail) == ("changed", "what pricing views 7d means")
+    assert guardrail_changes(journey(), parse_journey({**own, "features": features})) == ()
+
+
+def test_another_aim_is_no_way_around_the_wait_for_an_answer() -> None:
+    own = journey().resolved
+    waits = {"unanswered": {"until": ["replied_positive"], "hours": 48}}
+    moved = {**own["messages"], "welcome": {**own["messages"]["welcome"], "job": "qualify"}}
+    (change,) = guardrail_changes(with_guardrails(waits), with_guardrails(waits, messages=moved))
+    assert (change.effect, change.says) == ("changed", "was activate, is qualify")
+
+
+def test_days_of_inactivity_change_with_the_clock() -> None:
+    own = journey().resolved
+    idle = {"inactivity": {"signals": ["opened"], "tiers": [{"bins": 8, "max": 1, "hours": 72}]}}
+    clock = {**own["clock"], "period_hours": 12}
+    found = guardrail_changes(with_guardrails(idle), with_guardrails(idle, clock=clock))
+    assert ("changed", "mail to who does nothing") in {(o.effect, o.guardrail) for o in found}
+
+
+def test_a_journey_that_nobody_leaves_any_more_is_a_loosening() -> None:
+    leave = {"when": {"company_size": ">= 5"}}
+    for before, after, effect in (
+        ({"leave": leave}, {}, "loosened"),
+        ({}, {"leave": leave}, "tightened"),
+        ({"leave": leave}, {"leave": {"when": {"company_size": ">= 4"}}}, "changed"),
+    ):
+        sides = [
+            parse_journey({**journey().resolved, "enrolment": {"rest_days": 30, **one}})
+            for one in (before, after)
+        ]
+        (change,) = guardrail_changes(*sides)
+        assert (change.effect, change.guardrail) == (effect, "who leaves the journey")
 
 
 def test_limits_on_harm_ends_and_rests_count_as_guardrails() -> None:

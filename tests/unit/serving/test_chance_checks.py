@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import numpy as np
 from nurture_rl.serving.records import ArmCounts
 from nurture_rl.serving.roles import PolicyChange, Roles
 from nurture_rl.serving.watching.chance_checks import (
+    LoggedChances,
     arm_share,
     beyond_chance,
     canary_since,
+    policy_with_canaries,
 )
 
 
@@ -30,6 +34,35 @@ def test_sums_stay_inside_the_bound_and_leave_it_where_the_chance_is_another() -
 def test_one_rare_action_taken_once_is_no_alarm() -> None:
     assert beyond_chance(np.array([0.0]), 14)[0] > 1.0
     assert beyond_chance(np.array([0.0]), 14)[0] < 20.0
+
+
+def test_the_bound_is_bernsteins() -> None:
+    # Without variance t/3 + t/3; with variance 9 and five sums t/3 + sqrt(t^2/9 + 18 t).
+    t = log(2.0 * 5 / 1e-6)
+    found = beyond_chance(np.array([0.0, 9.0]), 5)
+    assert np.allclose(found, [2.0 * t / 3.0, t / 3.0 + (t * t / 9.0 + 18.0 * t) ** 0.5])
+
+
+def test_small_and_wrong_propensities_are_counted() -> None:
+    seen = LoggedChances(0.01, {"c": ["a", "b"]})
+    for propensity, chances in ((0.005, (0.005, 0.995)), (0.01, (0.01, 0.99)), (0.2, (0.3, 0.7))):
+        told = SimpleNamespace(
+            propensity=propensity, probabilities=chances, catalog="c", action="a"
+        )
+        seen.add(told)  # type: ignore[arg-type]
+    assert (seen.decisions, seen.below, seen.wrong, seen.smallest) == (3, 1, 1, 0.005)
+
+
+def test_canaries_are_part_of_the_policys_arm() -> None:
+    counts = {
+        "canary:new": ArmCounts(30, 60, 9, 4),
+        "policy": ArmCounts(70, 140, 20, 1),
+        "holdout": ArmCounts(5, 6, 0, 7),
+    }
+    assert policy_with_canaries(counts) == {
+        "policy": ArmCounts(100, 200, 29, 5),
+        "holdout": ArmCounts(5, 6, 0, 7),
+    }
 
 
 def change(at_us: int, **roles: Any) -> PolicyChange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
@@ -100,6 +101,54 @@ def test_decisions_are_counted_as_they_were_made(
     assert found.smallest_propensity == expected["smallest"]
     assert found.days[-1] == "2026-04-11"
     assert len(found.days) == days
+
+
+def test_rare_actions_and_decisions_of_others_are_counted(
+    made: tuple[Path, list[Bundle]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, bundles = made
+    own = Path(shutil.copy(path, tmp_path / "store.db"))
+    with closing(sqlite3.connect(own)) as file:
+        cells = [p for (p,) in file.execute("SELECT propensity FROM decisions WHERE journey='toy'")]
+        said = "UPDATE decisions SET note = 'the policy failed: x' WHERE journey = 'toy'"
+        failed = file.execute(f"{said} AND rowid % 5 = 0").rowcount
+        file.commit()
+    middle = sorted(cells)[len(cells) // 2]
+    monkeypatch.setattr(of_days, "FLOOR", middle)
+    found = _days(own, bundles[0])
+    assert found.below_floor == sum(p < middle for p in cells) > 0
+    assert sum(found.by_others) == failed > 0
+
+
+def test_who_reached_the_goal_is_counted_from_the_events(
+    made: tuple[Path, list[Bundle]], tmp_path: Path
+) -> None:
+    path, bundles = Path(shutil.copy(made[0], tmp_path / "store.db")), made[1]
+    journey = bundles[0].journey
+    goals = [dict(s.filters()) for s in journey.signals if s.name in journey.north_star.of]
+    with closing(sqlite3.connect(path)) as file:  # a third of all events are what counts
+        cells = ", ".join(f"{name} = ?" for name in goals[0])
+        said = f"UPDATE events SET {cells} WHERE rowid % 3 = 0"
+        file.execute(said, list(goals[0].values()))
+        file.commit()
+    first: dict[tuple[str, str], int] = {}
+    with closing(StoreReader(path)) as store:
+        for one in store.decisions_after(journey.name, 0):
+            first.setdefault((one.arm, one.contact_id), one.decided_us)
+        told = store.events([name for _, name in first])
+    hit = Counter(
+        arm
+        for (arm, name), at_us in first.items()
+        if any(
+            event.occurred_us >= at_us
+            and any(all(getattr(event, k) == v for k, v in goal.items()) for goal in goals)
+            for event in told.get(name, ())
+        )
+    )
+    rows = {row.arm: (row.began, row.reached) for row in _days(path, bundles[0]).arms}
+    began = Counter(arm for arm, _ in first)
+    assert rows == {arm: (n, hit[arm]) for arm, n in began.items()}
+    assert sum(hit.values()) > 0
 
 
 def test_what_is_left_out_is_said(
@@ -267,6 +316,11 @@ def test_figures_are_kept_for_a_while_and_stories_are_not(
         assert again.get("/v1/console/reach").json()["contacts"] == 281
 
 
+def test_what_is_told_of_people_lies_in_no_cache(client: Client) -> None:
+    for path in ("/v1/timelines/lead-001", "/v1/console", "/v1/console/decisions"):
+        assert client.get(path).headers["cache-control"] == "no-store"
+
+
 def test_pages_let_nothing_else_in(client: Client) -> None:
     for path in ("/console", "/console/console.css", "/console/console.js", "/console/charts.js"):
         answer = client.get(path)
@@ -275,6 +329,7 @@ def test_pages_let_nothing_else_in(client: Client) -> None:
         assert "default-src 'none'" in rules
         assert "frame-ancestors 'none'" in rules
         assert "unsafe" not in rules
+        assert answer.headers["content-type"].count("charset") == 1
         assert "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
     page = client.get("/console").text
     assert "<style" not in page
