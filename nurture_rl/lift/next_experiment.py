@@ -63,7 +63,7 @@ def next_experiment(report: LiftReport) -> NextExperiment:
         )
     if star.verdict == "cannot tell yet":
         return _undecided(report, star)
-    following = _following(plan.free)
+    following = following_stage(plan.free)
     if following is not None:
         why = (
             f"The stage `{plan.free}` is judged ({star.verdict}) and no supporting figure is "
@@ -147,8 +147,8 @@ def _again(report: LiftReport, why: str, missing: tuple[str, ...]) -> NextExperi
     return replace(made, missing=missing)
 
 
-def _following(free: str | None) -> str | None:
-    """The stage after one; None: there is none."""
+def following_stage(free: str | None) -> str | None:
+    """The stage of staged trials after one; None: there is none."""
     later = FREE_FACTORS[FREE_FACTORS.index(free) + 1 :] if free in FREE_FACTORS else ()
     return later[0] if later else None
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from nurture_rl.lift.judged_arms import FigureLift, LiftReport
+from nurture_rl.lift.next_experiment import following_stage
 from nurture_rl.report.numbers import MISSING, Bounded, percent, shown
 
 THOUSAND = 1000.0  # rates are told per so many contacts
@@ -52,7 +53,7 @@ def answers(report: LiftReport) -> FirstScreen:
         helped=_helped(report, arm, star),
         by_how_much=_how_much(report, star),
         harmed=_harmed(report, hurt),
-        next=_next(report, arm, star, hurt),
+        next=_next(report, arm, star),
     )
 
 
@@ -109,12 +110,18 @@ def _harmed(report: LiftReport, harms: list[FigureLift]) -> str:
     return f"No harm is seen. {told}."
 
 
-def _next(report: LiftReport, arm: str, star: FigureLift, harms: list[FigureLift]) -> str:
-    usual = report.plan.usual
+def _next(report: LiftReport, arm: str, star: FigureLift) -> str:
+    usual, stage = report.plan.usual, following_stage(report.plan.free)
     if not report.counts.as_planned:
         return "Find out why arms differ in size before anything else is read."
-    if any(one.verdict == "worse" for one in harms) or star.verdict == "worse":
+    worse = [one for one in report.lifts[arm] if one.verdict == "worse"]
+    if star in worse or any(one in worse for one in report.harms):
         return f"Go back to `{usual}` for everybody, and look at what `{arm}` sends."
+    if worse:
+        named = ", ".join(one.name for one in worse)
+        return f"Weigh what is worse ({named}) before `{arm}` gets a larger share."
+    if stage is not None and star.verdict in ("better", "no difference worth having"):
+        return f"Go on to the next stage, `{stage}`: the report has its plan."
     if star.verdict == "better":
         return (
             f"Give `{arm}` a larger share, and keep a part in `{usual}`: what helps today may "

@@ -17,8 +17,9 @@ from nurture_rl.ope.bounds.interval import require_level
 from nurture_rl.ope.log import FloatArray
 
 FIRST_READ = 0.05  # share of the planned information before which nothing is said
-# Up to so much of the plan the widths of the plan hold. Chance deals some arms more units than their
-# share, and nobody plans to the very contact: widths that leapt at 1 would leap every second time.
+# Up to so much of the plan the widths of the plan hold. Chance deals some arms more units than
+# their share, and nobody plans to the very contact: widths that leapt at 1 would leap every second
+# time.
 OVERRUN = 1.1
 WITHIN_PLAN = 0.8  # part of the error that may happen up to the overrun; the rest is for later
 _SHAPE = 0.25  # width falls as t^-1/4: between Pocock's (0) and O'Brien and Fleming's (1/2)

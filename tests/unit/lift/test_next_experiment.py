@@ -15,6 +15,7 @@ from nurture_rl.lift.enrolled import enrolled
 from nurture_rl.lift.judged_arms import LiftReport, judged
 from nurture_rl.lift.next_experiment import NextExperiment, next_experiment, units_needed
 from nurture_rl.ope.bounds.planned_looks import looks_width
+from nurture_rl.report.lift_answers import answers
 from tests.unit.lift.small_programme import contact, decision, event, log, plan
 
 JOURNEY = load_journey("inbound_lead")
@@ -22,8 +23,10 @@ Report = Callable[..., LiftReport]
 WORTH = {"meetings booked": 0.2}
 
 
-def report(booked: dict[str, float], opted_out: float = 0.0, **changed: object) -> LiftReport:
-    """Six hundred contacts over 40 days; shares of each arm that book, and that opt out."""
+def report(
+    booked: dict[str, float], opted_out: float = 0.0, replied: float = 0.0, **changed: object
+) -> LiftReport:
+    """Six hundred contacts over 40 days; shares that book, opt out (policy) and reply (usual)."""
     rng, n = np.random.default_rng(1), 600
     contacts, decisions, events = [], [], []
     for k in range(n):
@@ -34,6 +37,8 @@ def report(booked: dict[str, float], opted_out: float = 0.0, **changed: object) 
             events.append(event(name, "meeting_booked", day + 3.0))
         if arm == "policy" and rng.random() < opted_out:
             events.append(event(name, "unsubscribe", day + 2.0))
+        if replied and arm == "usual" and rng.random() < replied:
+            events.append(event(name, "reply", day + 2.0, reply_class="positive"))
     said = plan(**{"velocity": None, "units": n, "worth": WORTH, **changed})
     tables = log(contacts, decisions, events)
     people, notes = enrolled(tables, said, JOURNEY)
@@ -62,8 +67,10 @@ def served(found: NextExperiment, folder: Path) -> Experiment:
 def test_a_judged_stage_opens_the_gate_to_the_next(
     booked: dict[str, float], free: str, following: str, tmp_path: Path
 ) -> None:
-    found = next_experiment(report(booked, free=free, name=f"spring_{free}", program="expert"))
+    told = report(booked, free=free, name=f"spring_{free}", program="expert")
+    found = next_experiment(told)
     assert (found.kind, found.stage, found.missing) == ("next stage", following, ())
+    assert f"next stage, `{following}`" in answers(told).next
     experiment = served(found, tmp_path)
     assert (experiment.name, experiment.free) == (f"spring_{following}", following)
     assert experiment.usual == "expert"
@@ -71,10 +78,20 @@ def test_a_judged_stage_opens_the_gate_to_the_next(
 
 
 def test_a_worse_supporting_figure_keeps_the_gate_shut(tmp_path: Path) -> None:
-    found = next_experiment(report(GOOD, opted_out=0.4, free="timing"))
+    told = report(GOOD, opted_out=0.4, free="timing")
+    found = next_experiment(told)
+    assert answers(told).next.startswith("Go back to `usual`")
     assert (found.kind, found.stage) == ("same stage", "timing")
     assert "opt-outs" in found.missing[0]
     assert served(found, tmp_path).name == "spring_timing"
+
+
+def test_fewer_of_what_should_be_many_keep_the_gate_shut_too() -> None:
+    told = report(GOOD, replied=0.3, free="timing")
+    found = next_experiment(told)
+    assert (found.kind, found.stage) == ("same stage", "timing")
+    assert "positive replies" in found.missing[0]
+    assert answers(told).next.startswith("Weigh what is worse (positive replies)")
 
 
 def test_a_worse_north_star_keeps_the_gate_shut() -> None:
@@ -136,16 +153,16 @@ def test_arms_that_no_server_has_get_no_block() -> None:
 
 def test_so_many_units_have_eighty_percent_power() -> None:
     """Of experiments of the size that is told, with the worth as truth, 80 % tell at their end."""
-    told = report(EVEN, worth={"meetings booked": 0.1})
+    told = report(EVEN, worth={"meetings booked": 0.02})
     star = told.lifts["policy"][0]
     n = units_needed(star, told.plan, {"policy": 0.3, "usual": 0.7}, "policy")
     assert n is not None
     rng = np.random.default_rng(0)
-    p, trials, width = star.usual, 4_000, looks_width(1.0, 0.95)
-    treated = rng.binomial(int(0.3 * n), p + 0.1, trials) / (0.3 * n)
-    usual = rng.binomial(int(0.7 * n), p, trials) / (0.7 * n)
+    p, trials, width = (star.usual + star.treated) / 2.0, 4_000, looks_width(1.0, 0.95)
+    treated, usual = (rng.binomial(round(q * n), p, trials) / round(q * n) for q in (0.3, 0.7))
     error = np.sqrt(treated * (1 - treated) / (0.3 * n) + usual * (1 - usual) / (0.7 * n))
-    assert np.mean(treated - usual > width * error) == pytest.approx(0.8, abs=0.06)
+    told_so = np.mean(treated + 0.02 - usual > width * error)
+    assert told_so == pytest.approx(0.8, abs=0.03)
 
 
 def test_the_block_is_yaml_with_one_entry() -> None:

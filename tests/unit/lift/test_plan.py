@@ -63,6 +63,8 @@ def test_a_changed_plan_has_another_hash(tmp_path: Path) -> None:
         ("signal: became_mql", "signal: became_rich", "velocity.signal: expected one of"),
         ("units: 4000", "units: 10", "units: expected a whole number >= 100"),
         ("units: 4000", "units: 4000\nrandom: 1", "random: no such key"),
+        ("units: 4000", "units: 4000\nfree: subject", "free: expected one of timing, content"),
+        ("units: 4000", "units: 4000\nprogram: mine", "program: expected one of drip, rules"),
         (GOOD, "[1, 2]", "plan: expected a mapping"),
     ],
 )

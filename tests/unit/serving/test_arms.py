@@ -14,17 +14,19 @@ import pytest
 
 from nurture_envs.experiment import dealt_arm
 from nurture_rl.errors import BundleError
+from nurture_rl.lift.written_plan import load_plan
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.deciding.decide import replay
 from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.layers import PAUSED, arm_layers, canary_arm, layer_named
+from nurture_rl.serving.policies.arms import experiment_hash, started_plan
 from nurture_rl.serving.policies.bundle_folder import require_fit
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.verifying import verify_store
-from tests.unit.serving.contacts import ZONE, Clock, contact
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact
 from tests.unit.serving.trials import (
     LEARNED,
     NAMES,
@@ -32,6 +34,7 @@ from tests.unit.serving.trials import (
     SPRING,
     decided,
     trial_bundle,
+    trial_journey,
     trial_service,
 )
 
@@ -348,3 +351,15 @@ def test_experiments_of_two_journeys_know_nothing_of_each_other(
         later = decided(served, clock, 1).values()
         assert {one.arm for one in later if one.journey == "second"} == {"policy"}
         assert {one.arm for one in later if one.journey != "second"} == {"policy", "usual"}
+
+
+@pytest.mark.parametrize("free", ["timing", None])
+def test_the_plan_names_the_free_factor_and_the_program(tmp_path: Path, free: str | None) -> None:
+    """By them `lift` knows the stage, and writes the next one."""
+    staged = {} if free is None else {"free": free}
+    journey = trial_journey({**SPRING, "usual": "rules", **staged})
+    started = started_plan(journey, str(experiment_hash(journey)), MIDNIGHT)
+    path = tmp_path / "plan.yaml"
+    path.write_text(started.plan, "utf-8")
+    found = load_plan(path, journey)
+    assert (found.free, found.program, found.hash) == (free, "rules", started.digest)

@@ -30,11 +30,15 @@ def test_a_weekly_read_is_what_the_whole_report_said_on_that_day() -> None:
             events.append(event(name, "stage_changed", day + 2.0, stage="mql"))
         if rng.random() < 0.1:
             events.append(event(name, "unsubscribe", day + 4.0))
+    for k in range(400):  # later somebody puts people into one arm by hand
+        contacts.append(contact(f"late{k}"))
+        decisions.append(decision(f"late{k}", "policy", 41.0 + 0.03 * k))
     said = plan(once=("meetings booked",))
     tables = log(contacts, decisions, events, end=datetime(2026, 6, 1, tzinfo=UTC))
     report, _ = read_arms(tables, said, JOURNEY)
     reads = weekly_reads(report, tables, said, JOURNEY, 20)
     assert len(reads) == 5  # before that an arm has fewer than 30 contacts followed up
+    assert (reads[2].lift.verdict, reads[-1].lift.verdict) == ("better", "cannot tell yet")
     assert reads[-1].lift == report.lifts["policy"][0]
     for one in reads:
         then_us = datetime.fromtimestamp(one.as_of_us / 1e6, UTC)

@@ -137,7 +137,7 @@ async function lift() {
   const facts = [
     { what: "Verdict", says: star ? star.verdict : "cannot tell yet", bad: star?.verdict === "worse", good: star?.verdict === "better",
       more: star ? `${told.arm} less ${told.against}, ${star.name}` : "too few can be compared yet" },
-    { what: "Harm", says: worse.length ? worse.map((one) => one.name).join(", ") : "none is seen", bad: worse.length > 0,
+    { what: "Harm", says: worse.length ? worse.map((one) => one.name).join(", ") : harms.some((one) => one.upper !== null) ? "none is seen" : "not known yet", bad: worse.length > 0,
       more: harms.map((one) => `${one.name}: ${one.upper === null ? "nothing can be said yet" : `at most ${amount(one, one.upper)}`}`).join("; ") },
     { what: "Read", says: told.as_of.slice(0, 10), more: `${percent(told.followed)} of the plan is followed up; among ${told.among}` },
     planFact(look, told),
@@ -150,7 +150,7 @@ async function lift() {
     make("dl", {}, ...told.answers.flatMap(([question, answer]) => [make("dt", {}, question), make("dd", {}, answer.replaceAll("`", ""))])),
     star && star.lower !== null ? make("h2", {}, "North star") : null,
     star && star.lower !== null ? interval(`${told.arm} less ${told.against}: ${star.name}, ${star.per === "days" ? "days" : "in 1,000 contacts"}`,
-      `${amount(star, star.difference, true)} ${ends(star)}${star.worth ? `; dashed: ±${amount(star, star.worth)} is worth having` : ""}`, star.difference, star.lower, star.upper, star.worth) : null,
+      `${amount(star, star.difference, true)} ${ends(star)}${star.worth ? `; dashed: ±${amount(star, star.worth)}, the least worth having` : ""}`, star.difference, star.lower, star.upper, star.worth) : null,
     rows.length ? make("h2", {}, "Every key figure") : null,
     rows.length ? table(`Intervals hold at all times together with ${percent(told.level)}`, heads.map((name, i) => ({ name, text: i < 2 || i === 6 })), rows) : null,
     make("p", { class: "note" }, `The whole report is lift.html in the folder ${told.folder}. ${told.provenance}`),
