@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,12 @@ def deliver(options: DeliverOptions) -> VerbResult:
                 reports = _hand_over(ledger, client, ready, options)
             else:
                 run = MailRun(ledger, client, sender, ready.texts, limits)
-                run.carry(ready.pairs, ledger.waiting([p.decision_id for p in ready.plans]))
+                try:
+                    run.carry(ready.pairs, ledger.waiting([p.decision_id for p in ready.plans]))
+                except DeliveryError:  # whom the receiver took before is told all the same
+                    with suppress(ServerAway, ServerRefusal):
+                        run.reports.flush()
+                    raise
                 reports = run.reports
             reports.flush()
             return _told(ledger, ready, reports)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nurture_rl.delivery.postfix_logs import read_logs
 from nurture_rl.errors import DeliveryError
@@ -68,7 +68,7 @@ def traces(paths: Sequence[Path]) -> MailTraces:
                 kinds.add("mailbox")
                 continue
             if path.suffix == _EXPORT:
-                taken.update(_KEY.findall(json.dumps(json.loads(path.read_bytes()))))
+                taken.update(_KEY.findall(json.dumps(_sent(json.loads(path.read_bytes())))))
                 kinds.add("export")
                 continue
             with path.open("rb") as file:
@@ -86,6 +86,19 @@ def traces(paths: Sequence[Path]) -> MailTraces:
     found = read_logs(logs)
     since_us = 0 if "mailbox" in kinds else found.since_us
     return MailTraces(frozenset(taken | found.taken), since_us, frozenset(kinds))
+
+
+def _sent(told: Any) -> Any:
+    """What an export tells, without mails that the provider says it failed to send.
+
+    Mautic's `is_failed` is 0 or 1, as a number or a text.
+    """
+    if isinstance(told, list):
+        return [_sent(one) for one in told]
+    if isinstance(told, dict):
+        failed = str(told.get("is_failed", 0)).lower() in ("1", "true")
+        return None if failed else {name: _sent(one) for name, one in told.items()}
+    return told
 
 
 def _maildir(path: Path) -> set[str]:

@@ -30,6 +30,7 @@ class PacedQueue(Generic[Item]):
         self._turns: list[tuple[float, int, str]] = []  # families with ready items, by their turn
         self._free: dict[str, float] = {}  # when a family's next mail may go
         self._all_free = 0.0
+        self._now = 0.0  # of the latest question
         self._count = 0
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class PacedQueue(Generic[Item]):
 
     def take(self, now: float) -> tuple[Item | None, float]:
         """The item whose turn it is, or None, and then the moment to ask again."""
+        self._follow(now)
         self._wake(now)
         if not self._turns:
             return None, self._waiting[0][0]
@@ -68,6 +70,15 @@ class PacedQueue(Generic[Item]):
         else:
             del self._ready[family]
         return item, now
+
+    def _follow(self, now: float) -> None:
+        """Take the pace along where the clock was set back: it would stand still until then."""
+        back = self._now - now
+        if back > 0.0:
+            self._all_free -= back
+            self._free = {family: at - back for family, at in self._free.items()}
+            self._turns = [(at - back, number, family) for at, number, family in self._turns]
+        self._now = now
 
     def _wake(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:

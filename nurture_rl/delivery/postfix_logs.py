@@ -84,13 +84,17 @@ def _begins_us(path: Path) -> int:
 
 
 def _latest(month: int, day: str, clock: str) -> datetime:
-    """The latest such moment of this machine's clock that is not to come; logs leave out years."""
+    """The latest such moment of this machine's clock that is not to come; logs leave out years.
+
+    Of an hour that comes twice it is the second time: a log says nothing of what was before it.
+    """
     now = datetime.now().astimezone()
     for year in (now.year + 1, now.year, *range(now.year - 1, now.year - 9, -1)):
         try:
-            at = datetime.fromisoformat(f"{year}-{month:02}-{int(day):02}T{clock}").astimezone()
+            said = datetime.fromisoformat(f"{year}-{month:02}-{int(day):02}T{clock}")
         except ValueError:  # the 29th of February
             continue
+        at = max(said.astimezone(UTC), said.replace(fold=1).astimezone(UTC))
         if at <= now + timedelta(days=1):
             return at
     return now

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from nurture_rl.errors import BundleError, ConfigError
 
 SIGNATURE = "manifest.sig"  # beside the manifest: signatures of 64 bytes, one after the other
-_BYTES = 64  # of a signature
+SIGNATURE_BYTES = 64  # of a signature
 _MOST = 32  # signatures of one bundle that are looked at
 _PEM_END = b"-----END PUBLIC KEY-----"
 _CONTEXT = b"nurture_rl bundle manifest\n"  # so that a signature says what it signs
@@ -40,7 +40,9 @@ def signature(manifest: bytes, key: Path) -> bytes:
 def signatures(signed: bytes | None) -> tuple[bytes, ...]:
     """The signatures of a file; None: there is no such file."""
     given = signed or b""
-    return tuple(given[at : at + _BYTES] for at in range(0, len(given), _BYTES))[:_MOST]
+    return tuple(given[at : at + SIGNATURE_BYTES] for at in range(0, len(given), SIGNATURE_BYTES))[
+        :_MOST
+    ]
 
 
 def signers_of(manifest: bytes, signed: bytes | None, trust: Path) -> tuple[str, ...]:

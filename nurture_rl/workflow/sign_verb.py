@@ -9,7 +9,13 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.release.manifest import MANIFEST
-from nurture_rl.release.signing import SIGNATURE, fingerprint, has_signed, signature
+from nurture_rl.release.signing import (
+    SIGNATURE,
+    SIGNATURE_BYTES,
+    fingerprint,
+    has_signed,
+    signature,
+)
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 
@@ -35,6 +41,11 @@ def sign(options: SignOptions) -> VerbResult:
     bundle = load_bundle(folder)
     manifest, path = (folder / MANIFEST).read_bytes(), folder / SIGNATURE
     given = path.read_bytes() if path.is_file() else b""
+    if len(given) % SIGNATURE_BYTES:
+        raise ConfigError(
+            f"{path}: expected signatures of {SIGNATURE_BYTES} bytes each, got {len(given)} bytes; "
+            "one behind them would not be found: copy the bundle again from where it was made"
+        )
     if has_signed(manifest, given, key):
         raise ConfigError(
             f"the key {who} has signed {folder} already; somebody else has to sign it"

@@ -26,6 +26,8 @@ from nurture_rl.delivery.recommendation_file import ONE_CLICK
 from nurture_rl.delivery.rendering import RenderedMail
 from nurture_rl.delivery.sender_protocol import SendAnswer
 
+_MOST_DIGITS = 18  # of an id
+
 
 @dataclass(frozen=True, slots=True)
 class Listmonk:
@@ -72,7 +74,7 @@ class Listmonk:
     def _subscriber(self, mail: RenderedMail) -> dict[str, Any]:
         """Who gets it: by id where the recipients' table has one, else by address."""
         if known := mail.recipient.fields.get(SENDER_ID):
-            if not (known.isascii() and known.isdigit()):
+            if not (known.isascii() and known.isdigit() and len(known) <= _MOST_DIGITS):
                 raise NotSendable(f"expected {SENDER_ID} to be the number of a subscriber")
             return {"subscriber_id": int(known)}
         found: dict[str, Any] = {"subscriber_email": mail.recipient.address}

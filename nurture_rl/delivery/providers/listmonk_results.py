@@ -19,7 +19,8 @@ from nurture_rl.errors import DeliveryError
 _PER_PAGE = 50  # the most that listmonk gives
 _SOURCE = "listmonk"
 _BOUNCES = {"hard": "hard_bounce", "soft": "soft_bounce", "complaint": "complaint"}
-_LEFT, _BLOCKED = "unsubscribed", "blocklisted"  # of one list, and of all mail
+_LEFT = "unsubscribed"  # of one list
+_MAILED = (None, "enabled")  # who may get mail at all; the others are blocklisted, or it is new
 
 Row = Mapping[str, Any]
 
@@ -98,10 +99,10 @@ def opt_outs(row: Any, lists: Collection[int]) -> Iterator[FoundEvent | None]:
         yield None
         return
     person = _person(row.get("uuid"), address)
-    if row.get("status") == _BLOCKED:  # every list of theirs says unsubscribed then
+    if (status := row.get("status")) not in _MAILED:  # every list of theirs says so, too
         at = row.get("updated_at")
-        name = f"{_SOURCE}:blocklisted:{person}:{at}"
-        yield _found(address, name, "unsubscribe", at, {"status": _BLOCKED})
+        name = f"{_SOURCE}:{status}:{person}:{at}"
+        yield _found(address, name, "unsubscribe", at, {"status": str(status)[:50]})
         return
     entries = row.get("lists")
     for one in entries if isinstance(entries, list) else ():

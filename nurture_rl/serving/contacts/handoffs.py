@@ -227,13 +227,19 @@ def opener(
         journey: whose messages they are.
         topics: what the contact cares for, most first.
         got: messages that the contact has.
-        day: today; what has expired is none.
+        day: today; a message that has expired, or whose claim or offer has, is none.
     """
     known = set(got)
+    claims = {one.name: one.expires for one in journey.claims}
+    offers = {one.name: one.expires for one in journey.offers}
     able = [
         one
         for one in journey.messages
-        if one.approval == "approved" and (one.expires is None or one.expires >= day)
+        if one.approval == "approved"
+        and all(
+            last is None or last >= day
+            for last in (one.expires, claims.get(one.proof), offers.get(one.offer))
+        )
     ]
     place = {name: number for number, name in enumerate(topics)}
     return min(

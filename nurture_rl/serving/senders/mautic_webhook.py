@@ -42,6 +42,8 @@ _STATES = {
     "contactable": "resubscribe",
 }
 _NEUTRAL = re.compile(r"mautic\.(lead_points_change|lead_post_save_(new|update)|company_.*)")
+# Channels of Mautic's own and of its plug-ins; any other one may be mail under another name.
+_NOT_MAIL = ("sms", "notification", "mobile_notification", "web_notification", "whatsapp", "tweet")
 _GROUP = "mautic email"  # a word here takes back no word from elsewhere
 _UNDER = ("stat", "hit", "submission")  # where a payload may have its contact
 _body_in = msgspec.json.Decoder(dict[str, Any])
@@ -126,7 +128,7 @@ def _kind(row: Row) -> str:
         channel, state = _word(row.get("channel")), _word(row.get("new_status"))
         if channel != "email":
             text = f"the channel {channel[:50]!r} is not mail"
-            raise UntranslatedRow(text, may_forbid_mail=not channel)
+            raise UntranslatedRow(text, may_forbid_mail=channel not in _NOT_MAIL)
         if state in _STATES:
             return _STATES[state]
         raise UntranslatedRow(f"unknown status {state[:50]!r} - at `$.new_status`")
@@ -137,7 +139,7 @@ def _kind(row: Row) -> str:
 
 
 def _word(cell: Any) -> str:
-    return cell if isinstance(cell, str) else ""
+    return cell.strip().lower() if isinstance(cell, str) else ""
 
 
 def _named(row: Row) -> str:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -22,18 +22,21 @@ import pytest
 
 from nurture_rl.client import PolicyClient
 from nurture_rl.delivery import mail_run
+from nurture_rl.delivery.deliver_options import secret_of
 from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.mail_bytes import mail_bytes, mail_from
 from nurture_rl.delivery.message_templates import MergeField, Text
 from nurture_rl.delivery.planned_sends import PlannedSend
+from nurture_rl.delivery.providers.braze import Braze
 from nurture_rl.delivery.providers.dittofeed import Dittofeed
-from nurture_rl.delivery.providers.http_line import HttpLine, http_server
+from nurture_rl.delivery.providers.http_line import HttpLine, HttpReply, http_server
 from nurture_rl.delivery.providers.http_sender import HttpSender
 from nurture_rl.delivery.providers.listmonk import Listmonk
 from nurture_rl.delivery.providers.provider_protocol import Provider
 from nurture_rl.delivery.recipients import Recipient
+from nurture_rl.delivery.recommendation_file import HandOver
 from nurture_rl.delivery.rendering import MailTexts, RenderedMail
-from nurture_rl.errors import DeliveryError
+from nurture_rl.errors import ConfigError, DeliveryError
 from tests.pipeline.running_server import RunningServer
 from tests.unit.delivery.now_sends import (
     decide,
@@ -46,7 +49,7 @@ from tests.unit.delivery.now_sends import (
 from tests.unit.delivery.provider_stand_ins import StandIn
 from tests.unit.delivery.scripted_smtp import scripted
 from tests.unit.delivery.test_deliver_by_http import by, ready
-from tests.unit.delivery.test_deliver_by_smtp import planned, rows
+from tests.unit.delivery.test_deliver_by_smtp import planned, rows, status
 
 AUTHOR = mail_from("News <news@sender.example>", None, "answers@sender.example")
 PLAN = PlannedSend(
@@ -177,7 +180,7 @@ def answering(*lines: Sequence[Sequence[bytes]]) -> Iterator[int]:
         def serve() -> None:
             for answers in lines:
                 line, _ = listening.accept()
-                with line:
+                with line, suppress(OSError):  # whoever asked may have heard enough
                     for answer in answers:
                         for piece in answer if whole_request(line) else ():
                             line.sendall(piece)
@@ -226,6 +229,7 @@ ANSWERS: dict[str, tuple[tuple[bytes, ...], str]] = {
         "unknown",
     ),
     "brackets without end": ((b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000,), "unknown"),
+    "more than an answer is": ((b"HTTP/1.0 200 OK\r\n\r\n", YES + b" " * (1 << 21)), "unknown"),
     "a page of a proxy": ((b"HTTP/1.0 200 OK\r\n\r\n<html>log in</html>",), "unknown"),
     "no HTTP": ((b"220 mail.example ESMTP\r\n",), "unknown"),
     "a status that is none": ((b"HTTP/1.1 999 ?\r\ncontent-length: 0\r\n\r\n",), "unknown"),
@@ -265,6 +269,21 @@ def test_dittofeed_says_yes_without_words_and_a_page_is_none(
 ) -> None:
     with answering([[answer]]) as port, sender(port, Dittofeed({"": "e"})) as one:
         assert one.send(mail_to(tmp_path), lambda: None).state == state
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({"message": "success"}, "accepted"),
+        ({"message": "success", "errors": ["a part was left out"]}, "unknown"),
+        ({"message": "Invalid campaign"}, "refused"),
+        ({"dispatch_id": "d1"}, "unknown"),
+        (["success"], "unknown"),
+    ],
+)
+def test_brazes_yes_with_errors_is_neither_yes_nor_no(said: object, state: str) -> None:
+    reply = HttpReply(201, {}, json.dumps(said).encode())
+    assert Braze({"": "c-1"}).answer(reply).state == state
 
 
 def test_an_address_of_ipv6_has_the_port_of_its_scheme(tmp_path: Path) -> None:
@@ -307,3 +326,46 @@ def test_a_limit_that_is_over_at_once_again_and_again_ends_the_run(
     assert (result := deliver(options)).code == 3
     assert result.made["states"] == {"planned": 1}
     assert provider.asked == 8  # 0.001 s, and twice as long each time, up to 0.064 s
+
+
+@by("listmonk")
+def test_who_got_mail_before_the_provider_refused_us_is_told(
+    folder: Path, server: RunningServer, provider: StandIn
+) -> None:
+    ids, options = ready(folder, server, provider, "ada", "bob")
+    provider.refuses = lambda body: (
+        (401, {"message": "who are you?"}) if len(provider.taken) else None
+    )
+    with pytest.raises(DeliveryError, match="mend the settings"):
+        deliver(options)
+    assert [status(server, name) for name in ids] == ["sent", "confirmed"]
+
+
+@by("listmonk")
+def test_a_number_that_no_id_has_is_no_crash(
+    folder: Path, server: RunningServer, provider: StandIn
+) -> None:
+    _, options = ready(folder, server, provider, "ada")
+    head, row, *_ = (folder / "recipients.csv").read_text("utf-8").splitlines()
+    (folder / "recipients.csv").write_text(f"{head},sender_id\n{row},{'9' * 5_000}\n", "utf-8")
+    assert deliver(options).made["states"] == {"refused": 1}
+    assert "number of a subscriber" in rows(folder)[0]["reason"]
+
+
+def test_a_file_that_somebody_put_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    out, told = tmp_path / "out.csv", list[str]()
+    out.write_text("somebody's")
+    with pytest.raises(DeliveryError, match="expected nothing at"):
+        HandOver(out).write(b"ours", lambda: told.append("appears"))
+    assert (out.read_text(), told) == ("somebody's", [])
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_secret_that_anybody_else_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret\n")
+    key.chmod(mode)
+    with pytest.raises(ConfigError, match="its owner's alone"):
+        secret_of(str(key), "key_file")
+    key.chmod(0o600)
+    assert secret_of(str(key), "key_file") == "secret"

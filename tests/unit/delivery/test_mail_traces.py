@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,30 @@ def test_no_place_is_believed_on_what_it_cannot_hold(kinds: set[Any], telling: s
     found = MailTraces(frozenset(), 0, frozenset(kinds))
     places = ["a@b.example", f"{KEY}@listmonk.host", f"{KEY}@mautic.host"]
     assert {place for place in places if found.would_tell(place, 1)} == telling
+
+
+def test_an_hour_that_comes_twice_is_its_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail between both would seem absent from a log that begins after it, and go twice."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    log = tmp_path / "mail.log"
+    try:
+        log.write_text(taken_line("A1", "Oct 25 02:30:00"))  # the clock goes back at 3 in 2026
+        begun = traces([log]).since_us / 1e6
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert datetime.fromtimestamp(begun, UTC) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("said", "went"), [(0, True), ("0", True), (1, False), ("1", False)])
+def test_what_a_provider_says_it_failed_to_send_did_not_go(
+    tmp_path: Path, said: object, went: bool
+) -> None:
+    key, other = (f"nurture-{one * 32}@mautic.mail-example" for one in "ab")
+    rows = [{"is_failed": said, "tokens": {"x": key}}, {"is_failed": "0", "tokens": [other]}]
+    export = tmp_path / "email_stats.json"
+    export.write_text(json.dumps({"stats": rows}))
+    assert traces([export]).taken == ({key, other} if went else {other})

@@ -63,3 +63,14 @@ def test_ten_thousand_are_taken_once_each() -> None:
     gone = played(queue)
     assert len(queue) == 0
     assert len({item for item, _ in gone}) == len(gone) == 10_000
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_mail() -> None:
+    queue = PacedQueue[str](Rates(all=60.0, family=6.0, own={}))
+    for i in range(3):
+        queue.put(f"g{i}", "google", 0.0)
+    assert queue.take(10_000.0)[0] == "g0"
+    assert queue.take(6_400.0) == (None, 6_410.0)  # an hour earlier: the pace is the same
+    assert queue.take(6_409.0)[0] is None
+    assert queue.take(6_410.0)[0] == "g1"
+    assert queue.take(6_420.0)[0] == "g2"

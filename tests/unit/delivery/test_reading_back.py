@@ -143,6 +143,9 @@ def test_what_is_new_or_broken_is_taken_for_the_worse_or_told(listmonk: Listmonk
     assert found is not None
     assert found.cells["type"] == "hard_bounce"
     assert "some" not in str(found.cells)  # what a receiver said may hold an address
+    (stopped,) = opt_outs(listmonk.subscriber("bob@example.com", "on hold"), ())
+    assert stopped is not None
+    assert stopped.cells["type"] == "unsubscribe"
     for broken in (None, 3, {}, {"email": ""}, {"email": 5, "id": 1}):
         assert bounce_event(broken) is None
         assert list(opt_outs(broken, ())) == [None]

@@ -119,6 +119,15 @@ def test_a_changed_bundle_gets_no_second_signature(people: Path, tmp_path: Path)
         sign_too(folder, people / "bob.pem")
 
 
+def test_a_file_of_signatures_that_was_cut_takes_no_further_one(
+    people: Path, tmp_path: Path
+) -> None:
+    folder = bundle(tmp_path / "b", people / "ada.pem", 2)
+    (folder / SIGNATURE).write_bytes((folder / SIGNATURE).read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="expected signatures of 64 bytes each, got 63 bytes"):
+        sign_too(folder, people / "bob.pem")
+
+
 def test_a_number_of_people_that_is_none_is_refused(people: Path, tmp_path: Path) -> None:
     with pytest.raises(JourneyError, match=r"signers: expected a whole number >= 1"):
         parse_journey({**journey().resolved, "signers": 0})

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
+from nurture_envs.claims import Claim
 from nurture_envs.clock import DAY_US, HOUR_US
+from nurture_envs.journey import Offer
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
@@ -207,6 +209,15 @@ def test_an_opener_is_approved_not_expired_and_not_read() -> None:
     assert first(["pricing", "security"], ["pricing_guide"]) == "security_brief"
     assert first(["pricing"], names) == "pricing_guide"  # all were read
     assert first(["pricing"], [], date(2029, 1, 1)) is None
+    best = next(m for m in journey.messages if m.id == "pricing_guide")
+    yesterday = date(2027, 2, 28)
+    claim = Claim(best.proof, "x", "y", "z", yesterday)
+    assert opener(replace(journey, claims=(claim,)), ["pricing"], [], today) is not best
+    kept = replace(claim, expires=today)
+    assert opener(replace(journey, claims=(kept,)), ["pricing"], [], today) is best
+    offer = Offer("demo", 0.0, yesterday, (), None)
+    made = tuple(replace(m, offer="demo") for m in journey.messages)
+    assert opener(replace(journey, messages=made, offers=(offer,)), [], [], today) is None
     drafts = tuple(replace(m, approval="draft") for m in journey.messages)
     assert opener(replace(journey, messages=drafts), ["pricing"], [], today) is None
 
