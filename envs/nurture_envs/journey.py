@@ -12,6 +12,7 @@ from nurture_envs.claims import Claim
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
 from nurture_envs.experiment import Experiment
+from nurture_envs.handoff_rules import HandoffRules
 
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
@@ -259,6 +260,7 @@ class GuardrailSettings:
     events: tuple[Signal, ...] = ()  # which conversations name besides signals; no world makes them
     unanswered: Unanswered | None = None
     cool_off: tuple[CoolOff, ...] = ()
+    handoffs: HandoffRules | None = None  # a server's: replies that a person answers
     unserved: GuardrailSettings | None = None  # without what servers alone add; None: they add none
 
     @property

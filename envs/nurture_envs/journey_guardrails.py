@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 
 from nurture_envs.fields import Fields, channels_of, hint
+from nurture_envs.handoff_rules import read_handoffs
 from nurture_envs.journey import (
     GROUPED_BY,
     AccountLimits,
@@ -88,6 +89,7 @@ def _with_served(
         inactivity=_inactivity(f, known) or settings.inactivity,
         unanswered=_unanswered(f, known, messages) or settings.unanswered,
         cool_off=(*settings.cool_off, *_cool_off(f, known)),
+        handoffs=read_handoffs(f, [*known, *(event.name for event in settings.events)]),
         unserved=settings,
     )
     f.finish()
@@ -224,7 +226,7 @@ def people_problems(journey: Journey) -> list[str]:
 
     A scanner that fetches every link would keep somebody active, answer a mail, or ask for a call.
     """
-    settings, problems = journey.guardrails, list[str]()
+    settings, problems = journey.guardrails, _no_replies(journey)
     asked = {
         "inactivity.signals": settings.inactivity.signals if settings.inactivity else (),
         "unanswered.until": settings.unanswered.until if settings.unanswered else (),
@@ -243,6 +245,18 @@ def people_problems(journey: Journey) -> list[str]:
             )
         ]
     return problems
+
+
+def _no_replies(journey: Journey) -> list[str]:
+    """What opens hand-offs and is no reply."""
+    rules, named = journey.guardrails.handoffs, (*journey.signals, *journey.guardrails.events)
+    wanted = {one.signal for one in rules.replies} if rules else set()
+    return [
+        f"guardrails.served.handoffs.replies.{signal.name}: expected a signal of `type: reply`, "
+        f"got {signal.type}; an escalation of the policy opens one anyway"
+        for signal in named
+        if signal.name in wanted and signal.type != "reply"
+    ]
 
 
 def overlaps(key: str, signals: Sequence[Signal]) -> list[str]:

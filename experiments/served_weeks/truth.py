@@ -52,7 +52,7 @@ def truths(world: str, bundle: Bundle, contacts: int = CONTACTS) -> list[Truth]:
     for block in range(contacts // _BLOCK):
         start = arrivals(simulation, _SEED + block, _BLOCK)
         for arm in SHARES:
-            found = _figures(simulation, start, programs[arm][0].policy, WORLDS[world].stage)
+            found = figures_of(simulation, start, programs[arm][0].policy, WORLDS[world].stage)
             lived.setdefault(arm, []).append(found)
     out = []
     for arm in (name for name in SHARES if name != "usual"):
@@ -67,10 +67,17 @@ def truths(world: str, bundle: Bundle, contacts: int = CONTACTS) -> list[Truth]:
     return out
 
 
-def _figures(
+def figures_of(
     simulation: Simulation, start: SimulationState, policy: ActsOnArrays, stage: str
 ) -> dict[str, NDArray[np.float64]]:
-    """Each key figure of each contact, [n]."""
+    """Each key figure of each contact, and its days to the stage, [n].
+
+    Args:
+        simulation: the world.
+        start: contacts at the start of their first day, [n].
+        policy: decides for them all.
+        stage: signal that is timed; who never has it counts with all days.
+    """
     journey, horizon = simulation.journey, simulation.spec.clock.horizon
     channel = journey.channel_index(stage)
     amounts = np.zeros((len(start.keys), len(journey.channels)))

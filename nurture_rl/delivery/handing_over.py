@@ -65,7 +65,7 @@ def hand_over(options: HandoffOptions) -> VerbResult:
     require_there(options.store)
     with closing(StoreReader(options.store)) as store:
         now_us = int(time.time() * 1e6)
-        desk = HandoffDesk.of(store, bundles, options.default_zone, store.seed, now_us)
+        desk = HandoffDesk.of(store, bundles, options.default_zone, store.seed, now_us, True)
         packets = list(desk.packets(desk.tasks("open")))
     ids = _crm_ids(options, packets)
     rows = [_row(one, options, ids, bundles) for one in packets]

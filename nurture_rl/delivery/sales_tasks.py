@@ -73,7 +73,8 @@ def salesforce_task(one: HandoffOut, ids: CrmIds, opener: str | None) -> dict[st
 
 def _subject(one: HandoffOut) -> str:
     about = f" about {one.topics[0]}" if one.topics else ""
-    return f"Call {one.contact_id}{about}"[:_LONGEST_SUBJECT]
+    wanted = "Call" if one.opened_by == "escalation" else "Answer"
+    return f"{wanted} {one.contact_id}{about}"[:_LONGEST_SUBJECT]
 
 
 def _body(one: HandoffOut, opener: str | None) -> str:

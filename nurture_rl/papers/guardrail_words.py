@@ -246,6 +246,21 @@ def _sellers(journey: Journey) -> _Told:
         yield GuardrailText("What salespeople can take", forbids, until)
 
 
+def _handoffs(journey: Journey) -> _Told:
+    rules = journey.guardrails.handoffs
+    for one in rules.replies if rules else ():
+        told = signals_in_words((one.signal,), journey)
+        again = f", the {one.times}. within {span_in_words(one.within_hours)}"
+        yield GuardrailText(
+            "A person answers",
+            f"mail, calls and an end of the journey after {told}{again if one.times > 1 else ''}",
+            f"until a person has answered, {span_in_words(one.hours)} at most",
+        )
+    if rules and rules.rest_hours:
+        forbids = "a call soon after salespeople got somebody's last one or a question"
+        yield GuardrailText("Not passed on twice", forbids, span_in_words(rules.rest_hours))
+
+
 def _volume(journey: Journey) -> _Told:
     ramp = journey.guardrails.volume
     if ramp is None:
@@ -281,5 +296,5 @@ def _slow_down(slow: SlowDown) -> GuardrailText:
 
 _OF_JOURNEY: tuple[Callable[[Journey], _Told], ...] = (
     *(_consent, _stops, _caps, _gap, _quiet, _blackout, _conversation, _intent, _reach),
-    *(_account, _inactivity, _waiting, _offers, _sellers, _volume),
+    *(_account, _inactivity, _waiting, _offers, _sellers, _handoffs, _volume),
 )

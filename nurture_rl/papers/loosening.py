@@ -202,12 +202,29 @@ def _crowd(before: Journey, after: Journey) -> Changes:
         yield from opposite(members("what closes a call", closing))
         days = (24.0 * one.open_days for one in sellers if one)
         yield from span("how long a call is open", days, "not at all")
+    yield from _passing_on(before, after)
     was, now = (one.volume for one in both)
     about = "mail a day to one mailbox provider"
     if was is None or now is None:
         yield from flag(about, (one is not None for one in (was, now)))
     elif was != now:
         yield GuardrailChange("changed", about, "its ramp or its slow-down is another")
+
+
+def _passing_on(before: Journey, after: Journey) -> Changes:
+    """Replies that a person answers, and how long no other hand-off follows one."""
+    rules = [one.guardrails.handoffs for one in (before, after)]
+    rest = (one.rest_hours if one else 0.0 for one in rules)
+    yield from span("no call after a hand-off", rest, "not at all")
+    replies = [{one.signal: one for one in (found.replies if found else ())} for found in rules]
+    for name in dict.fromkeys((*replies[0], *replies[1])):
+        both, about = [found.get(name) for found in replies], f"no mail before {name} is answered"
+        yield from span(about, (one.hours if one else 0.0 for one in both), "not at all")
+        if all(both):
+            times = (one.times for one in both if one)
+            yield from most(f"{name} before a person answers", times)
+            within = (one.within_hours for one in both if one)
+            yield from span(f"{name}, counted together", within, "not at all")
 
 
 def _harms(before: Journey, after: Journey) -> Changes:

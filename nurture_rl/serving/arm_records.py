@@ -20,6 +20,7 @@ class GhostPass:
 
     paused_until: int = 0  # first bin after the latest pause
     exited: bool = False
+    first_policy: str | None = None  # whose the first one is; None: there is none
 
 
 NO_GHOSTS = GhostPass()

@@ -26,6 +26,7 @@ from nurture_rl.serving.roles import SwitchTo
 FAIL_CLOSED = "fail_closed"  # policy id of a pause that a failure forced
 PAUSED = "paused"  # policy id of a pause that the switch asks for
 ARM = "policy"
+HELD_OUT = "holdout"  # the arm that gets nothing
 CANARY = "canary:"  # so begin the arms of canaries
 NO_STAGE = "none"  # how the switch calls contacts who have entered no stage
 STAGE_ON_RULES = "the switch of stage "  # so begin the notes of decisions for whom it stands so
@@ -166,7 +167,7 @@ def arm_layers(bundle: Bundle) -> Mapping[str, tuple[Layer, ...]]:
         "policy": (*own, *rules),
         "random": (random, *rules),
         "usual": (usual,),
-        "holdout": (nothing,),
+        HELD_OUT: (nothing,),
     }
 
 

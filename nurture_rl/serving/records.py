@@ -257,6 +257,7 @@ class ContactView:
     state: ContactState | None = None  # of the events before `events`; None: these are all
     preferences: Preferences = Preferences()
     crowd: CrowdFacts = CrowdFacts()
+    replies: Sequence[Event] = ()  # in `state`, and what may answer them; read where rules ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from nurture_rl.serving.contacts.mail_permission import (
     words_after,
 )
 from nurture_rl.serving.contacts.mail_preferences import WEEK_HOURS
+from nurture_rl.serving.contacts.reply_handoffs import talk_in
 from nurture_rl.serving.contacts.sends import Send, groups_of, is_among, told_sends
 from nurture_rl.serving.records import STATE_ROW, ContactState, ContactView, Event, MailWords
 from nurture_rl.serving.storage.stored_events import columns_of_rows, rows_of
@@ -166,7 +167,8 @@ def folded(folding: Folding, view: ContactView, zone: str, now_us: int) -> Conta
         words=words,
         sends=_seen(folding, made, as_of_us),
     )
-    return replace(view, events=view.events[count:], sends=plans, state=state)
+    replies = (*view.replies, *talk_in(folding.journey, view.events[:count]))
+    return replace(view, events=view.events[count:], sends=plans, state=state, replies=replies)
 
 
 def _bare(word: Event) -> Event:

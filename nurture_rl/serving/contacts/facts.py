@@ -32,6 +32,7 @@ from nurture_rl.serving.contacts.event_rows import PastRows, changes, event_rows
 from nurture_rl.serving.contacts.mail_permission import MailPermission, permission_in
 from nurture_rl.serving.contacts.mail_preferences import refused_messages, wanted_from
 from nurture_rl.serving.contacts.probes import probed
+from nurture_rl.serving.contacts.reply_handoffs import waiting
 from nurture_rl.serving.contacts.sends import groups_of, is_among, sends_of
 from nurture_rl.serving.records import Contact, ContactView
 
@@ -122,6 +123,7 @@ def known(
     since = _since(journey, last_us, views, now_us)
     signals = standing(journey.guardrails, lags_of(journey, last, bins), since)
     _add_words(signals, words, now_us)
+    signals["conversation"] = signals["conversation"] | waiting(journey, views, now_us)
     facts = GuardrailFacts(
         consent=_consent(words, views),
         paused=snoozed | (bins < np.array([view.episode.paused_until for view in views], np.int64)),

@@ -8,7 +8,8 @@ task at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
@@ -17,15 +18,12 @@ import numpy as np
 
 from nurture_envs.clock import DAY_US, utc_microseconds
 from nurture_envs.journey import Journey, Message
+from nurture_rl.serving.contacts.enrolment import usable_zone
+from nurture_rl.serving.contacts.reply_handoffs import PassedOn, answers_of, is_of, passed_on
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Contact, Decision, Event
 
 LOOKED_BACK_US = 180 * DAY_US  # older hand-offs are none any more
-# What salespeople do, and what comes of it, answers a hand-off in every journey.
-_ANSWERS = (
-    *("sales_activity", "meeting_booked", "meeting_held", "meeting_no_show"),
-    *("opportunity_opened", "opportunity_closed"),
-)
 # What others did to the contact, and what mail programs did, is no sign of interest.
 _NO_SIGNALS = frozenset(
     {"sent", "delivered", "deferred", "dropped", "open", "escalated", "slowed", "sales_activity"}
@@ -35,14 +33,18 @@ _MOST_SIGNALS = 10  # that salespeople are shown
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """One escalation, and what became of it."""
+    """A contact whom a person is to take over, and what became of it."""
 
-    decision: Decision
+    handoff_id: str
+    contact_id: str
+    journey: str
+    opened_us: int  # UTC
+    opened_by: Decision | PassedOn  # an escalation, or a reply
     account: str | None  # key of the contact's account
     due_us: int | None  # until then it is with sales, UTC; None: until it is answered
     answer: Event | None = None  # of salespeople; None: there is none
     withdrawn: str | None = None  # why it must not be carried out; None: it may
-    joined: str | None = None  # the open hand-off of a colleague that covers it; None: none does
+    joined: str | None = None  # the open hand-off of the account that covers it; None: none does
     colleagues: tuple[str, ...] = field(default=())  # contacts whose hand-offs joined this one
 
     def status(self, now_us: int) -> Literal["open", "answered", "returned", "withdrawn"]:
@@ -54,24 +56,13 @@ class Handoff:
         return "open" if self.due_us is None or now_us < self.due_us else "returned"
 
 
-def answers_of(journey: Journey) -> tuple[str, ...]:
-    """Types of events that answer a hand-off of a journey, whatever else they say."""
-    sellers = journey.guardrails.seller_capacity
-    closing = () if sellers is None else sellers.closed_by
-    return tuple(dict.fromkeys((*_ANSWERS, *closing)))
-
-
 def _ends_hold(journey: Journey, event: Event) -> bool:
     """Whether mail is held no more after an event, by a `conversation_until` of escalations."""
     calls = {signal.name for signal in journey.signals if signal.type == "escalated"}
     lasting = journey.guardrails.conversation_until
     names = {name for one in lasting if one.signal in calls for name in one.until}
     named = (*journey.signals, *journey.guardrails.events)
-    return any(
-        all(getattr(event, cell) == value for cell, value in signal.filters().items())
-        for signal in named
-        if signal.name in names
-    )
+    return any(is_of(event, signal) for signal in named if signal.name in names)
 
 
 def due_us(decision: Decision, journey: Journey, zone: str) -> int | None:
@@ -101,27 +92,50 @@ def handoffs(
     contacts: Mapping[str, Contact],
     events: Mapping[str, Sequence[Event]],
     default_zone: str,
+    of_replies: Callable[[str], Iterable[Journey]] = lambda contact: (),
 ) -> list[Handoff]:
-    """How escalations stand, in the order in which they were decided.
+    """How hand-offs stand, in the order in which they were opened.
 
     Args:
-        calls: each with its journey, and why it was withdrawn.
+        calls: escalations, each with its journey, and why it was withdrawn.
         contacts: by `contact_key`; whoever is not there was erased, and is left out.
         events: of contacts, by `contact_key`.
         default_zone: of contacts who have none.
+        of_replies: journeys by whose rules a contact's replies open hand-offs, by `contact_key`;
+            the first one that says so has it.
     """
     found: list[Handoff] = []
-    for decision, journey, withdrawn in sorted(
-        calls, key=lambda one: (one[0].decided_us, one[0].decision_id)
-    ):
+    called: dict[str, list[int]] = {}
+    for decision, journey, withdrawn in calls:
         name = contact_key(decision.contact_id)
         if (contact := contacts.get(name)) is None:
             continue
-        account = None if not contact.account_id else contact_key(contact.account_id)
-        due = due_us(decision, journey, contact.time_zone or default_zone)
+        if withdrawn is None:
+            called.setdefault(name, []).append(decision.decided_us)
+        due = due_us(decision, journey, usable_zone(contact.time_zone, default_zone))
         answer = _answer(decision, due, events.get(name, ()), journey)
-        found.append(Handoff(decision, account, due, answer, withdrawn))
-    return _joined(found)
+        about = (decision.decision_id, contact.contact_id, journey.name, decision.decided_us)
+        found.append(Handoff(*about, decision, _account(contact), due, answer, withdrawn))
+    for name, contact in contacts.items():
+        told: dict[str, Handoff] = {}
+        for journey in of_replies(name):
+            for one in passed_on(journey, events.get(name, ()), called.get(name, ())):
+                key = reply_handoff_id(one.reply)
+                about = (key, contact.contact_id, journey.name, one.reply.recorded_us)
+                made = Handoff(*about, one, _account(contact), one.due_us, one.answer)
+                told.setdefault(key, made)
+        found += told.values()
+    return _joined(sorted(found, key=lambda one: (one.opened_us, one.handoff_id)))
+
+
+def reply_handoff_id(reply: Event) -> str:
+    """The id of the hand-off that a reply opens: the same for every server."""
+    digest = hashlib.blake2b(reply.event_id.encode("utf-8", "surrogatepass"), digest_size=12)
+    return f"reply-{digest.hexdigest()}"
+
+
+def _account(contact: Contact) -> str | None:
+    return None if not contact.account_id else contact_key(contact.account_id)
 
 
 def _answer(
@@ -140,33 +154,36 @@ def _answer(
 
 
 def _joined(found: Sequence[Handoff]) -> list[Handoff]:
-    """Let hand-offs join the one of their account that was open when they were decided.
+    """Let hand-offs join the one of their contact or account that was open when they were opened.
 
-    Who answers one of them answers all.
+    Who answers one of them answers all. A question joins none: each is told.
     """
-    leads: dict[str, int] = {}  # positions of the latest, by account
+    leads: dict[str, int] = {}  # positions of the latest, by account, or by contact without one
     of: dict[int, int] = {}  # position of the lead, by that of who joined it
     whole = list(found)
     for place, one in enumerate(found):
-        if one.account is None or one.withdrawn is not None:
+        if one.withdrawn is not None:
             continue
-        lead = leads.get(one.account)
-        if lead is None or not _covers(whole[lead], one.decision.decided_us):
-            leads[one.account] = place
+        unit = f"contact {contact_key(one.contact_id)}"
+        unit = unit if one.account is None else f"account {one.account}"
+        asked = isinstance(one.opened_by, PassedOn) and one.opened_by.is_question
+        lead = leads.get(unit)
+        if asked or lead is None or not _covers(whole[lead], one.opened_us):
+            leads[unit] = place
             continue
         of[place] = lead
         whole[lead] = _with(whole[lead], one)
     for place, lead in of.items():
-        first = whole[lead]
-        name = first.decision.decision_id
-        whole[place] = replace(whole[place], joined=name, answer=first.answer, due_us=first.due_us)
+        first, own = whole[lead], whole[place]
+        answer = first.answer or own.answer
+        whole[place] = replace(own, joined=first.handoff_id, answer=answer)
     return whole
 
 
 def _with(lead: Handoff, one: Handoff) -> Handoff:
     """A hand-off with one that joins it."""
-    name = one.decision.contact_id
-    names = (*lead.colleagues, *([] if name == lead.decision.contact_id else [name]))
+    name = one.contact_id
+    names = (*lead.colleagues, *([] if name == lead.contact_id else [name]))
     told = [a for a in (lead.answer, one.answer) if a is not None]
     in_time = [a for a in told if lead.due_us is None or a.occurred_us < lead.due_us]
     first = min(in_time, key=lambda a: (a.occurred_us, a.event_id), default=None)

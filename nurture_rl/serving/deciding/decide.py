@@ -15,7 +15,8 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.company import alone
 from nurture_rl.serving.contacts.accounts import against_account
 from nurture_rl.serving.contacts.crowd import against_crowd
-from nurture_rl.serving.contacts.facts import known
+from nurture_rl.serving.contacts.facts import Known, known
+from nurture_rl.serving.contacts.reply_handoffs import against_rest
 from nurture_rl.serving.deciding.array_pass import Drawn, Weighed, draw, uniforms, weigh
 from nurture_rl.serving.deciding.ghosts import with_ghosts
 from nurture_rl.serving.deciding.next_decisions import next_moments
@@ -59,8 +60,7 @@ def decide(
     try:
         facts = known(bundle.journey, bundle.feature_spec, views, moments, default_zone)
         features, own_reasons = weigh(bundle, facts, left)
-        reasons = against_account(bundle, views, facts, own_reasons, moments)
-        reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
+        reasons = _against(bundle, views, facts, own_reasons, moments)
     except Exception as error:  # one contact's broken record must not stop the others
         if len(views) == 1:
             _log.exception("facts of a contact could not be worked out")
@@ -85,6 +85,19 @@ def decide(
         told = with_ghosts(bundle.catalog, decided, named, some, one.ghost, seed)
         answers |= zip(rows, told, strict=True)
     return [answers[row] for row in range(len(views))]
+
+
+def _against(
+    bundle: Bundle,
+    views: Sequence[ContactView],
+    facts: Known,
+    own: NDArray[np.int32],
+    moments: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The reasons against actions, with those that servers alone know, [n, a]."""
+    reasons = against_account(bundle, views, facts, own, moments)
+    reasons = against_crowd(bundle.catalog, views, facts, reasons, moments)
+    return against_rest(bundle.journey, bundle.catalog, views, reasons, moments)
 
 
 def refusal(bundle: Bundle, view: ContactView, step: int, ended_by: str) -> Refusal | None:

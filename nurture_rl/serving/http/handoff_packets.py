@@ -11,13 +11,13 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.handoffs import (
     LOOKED_BACK_US,
     Handoff,
-    answers_of,
     handoffs,
     last_signals,
     opener,
     received,
     topics_of,
 )
+from nurture_rl.serving.contacts.reply_handoffs import PassedOn, answers_of, longest_us
 from nurture_rl.serving.http.explaining import explained, recorded
 from nurture_rl.serving.http.handoff_wire import (
     HandoffOut,
@@ -56,8 +56,13 @@ class HandoffDesk:
         default_zone: str,
         seed: int,
         now_us: int,
+        only_open: bool = False,
     ) -> HandoffDesk:
-        """Read how hand-offs stand; arguments as of the fields."""
+        """Read how hand-offs stand; arguments as of the fields.
+
+        Further ones:
+            only_open: replies whose time is over need not be read.
+        """
         known = list(bundles)
         journeys = {one.journey.name: one.journey for one in known}
         ids = [name for name, _, _ in store.calls_since(now_us - LOOKED_BACK_US)]
@@ -67,10 +72,21 @@ class HandoffDesk:
             for one in decisions.values()
             if one.journey in journeys
         ]
-        names = list({contact_key(one.contact_id) for one, _, _ in calls})
-        contacts, events = store.contacts(names), store.events(names)
-        found = handoffs(calls, contacts, events, default_zone)
-        return cls(store, known, default_zone, seed, now_us, found, contacts, events)
+        since_us = now_us - LOOKED_BACK_US
+        hours = [longest_us(journey) for journey in journeys.values()]
+        read_us = now_us - max(hours, default=0) if only_open else since_us
+        repliers = store.repliers_since(read_us) if any(hours) else []
+        names = list({*(contact_key(one.contact_id) for one, _, _ in calls), *repliers})
+        contacts, events, passes = store.contacts(names), store.events(names), store.passes(names)
+
+        def of_replies(name: str) -> list[Journey]:
+            """Journeys that the contact was in, the last one first, then the others."""
+            own = [row.journey for row in reversed(passes.get(name, ()))]
+            return [journeys[one] for one in dict.fromkeys((*own, *journeys)) if one in journeys]
+
+        found = handoffs(calls, contacts, events, default_zone, of_replies)
+        recent = [one for one in found if since_us <= one.opened_us <= now_us]
+        return cls(store, known, default_zone, seed, now_us, recent, contacts, events)
 
     def tasks(self, status: HandoffStatus) -> list[Handoff]:
         """Those of a status that are a task of their own, the oldest first."""
@@ -80,7 +96,7 @@ class HandoffDesk:
 
     def named(self, handoff_id: str) -> Handoff | None:
         """The one of an id; None: there is none."""
-        return next((one for one in self.found if one.decision.decision_id == handoff_id), None)
+        return next((one for one in self.found if one.handoff_id == handoff_id), None)
 
     def packets(self, some: Iterable[Handoff]) -> Iterator[HandoffOut]:
         """The packets of hand-offs, one after the other, for each takes its time."""
@@ -89,28 +105,27 @@ class HandoffDesk:
             yield self._packet(one, catalogs)
 
     def _packet(self, one: Handoff, catalogs: Mapping[str, tuple[str, ...]]) -> HandoffOut:
-        decision, journey = one.decision, self._journey(one)
-        key = contact_key(decision.contact_id)
+        journey, key = self._journey(one), contact_key(one.contact_id)
         events = self.events.get(key, ())
-        signals = last_signals(events, decision.decided_us)
+        signals = last_signals(events, one.opened_us)
         topics, mails = topics_of(signals), self._mails(events)
         day = (_EPOCH + timedelta(microseconds=self.now_us)).date()
         first = opener(journey, topics, [mail.message or "" for mail in mails], day)
-        record = recorded(self.store, decision.decision_id, self.default_zone, self.seed)
         return HandoffOut(
-            handoff_id=decision.decision_id,
-            contact_id=decision.contact_id,
+            handoff_id=one.handoff_id,
+            contact_id=one.contact_id,
             account_id=self.contacts[key].account_id,
-            journey=decision.journey,
+            journey=one.journey,
             status=one.status(self.now_us),
-            opened_at=iso(decision.decided_us) or "",
+            opened_by=one.opened_by.signal if isinstance(one.opened_by, PassedOn) else "escalation",
+            opened_at=iso(one.opened_us) or "",
             due_at=iso(one.due_us),
             answered_at=iso(one.answer.occurred_us) if one.answer else None,
             answered_by=one.answer.type if one.answer else None,
             withdrawn_because=one.withdrawn,
             joined=one.joined,
             colleagues=list(one.colleagues),
-            why=explained(record, self.bundles, catalogs).text if record else [],
+            why=self._why(one, catalogs),
             signals=[_signal(event) for event in signals],
             topics=topics,
             messages=mails[:_MOST_MAILS],
@@ -118,8 +133,15 @@ class HandoffDesk:
             answers=list(answers_of(journey)),
         )
 
+    def _why(self, one: Handoff, catalogs: Mapping[str, tuple[str, ...]]) -> list[str]:
+        """Why now, in plain words."""
+        if isinstance(one.opened_by, PassedOn):
+            return _reply_in_words(one.opened_by, self._journey(one))
+        record = recorded(self.store, one.handoff_id, self.default_zone, self.seed)
+        return explained(record, self.bundles, catalogs).text if record else []
+
     def _journey(self, one: Handoff) -> Journey:
-        return next(b.journey for b in self.bundles if b.journey.name == one.decision.journey)
+        return next(b.journey for b in self.bundles if b.journey.name == one.journey)
 
     def _mails(self, events: Sequence[Event]) -> list[ReceivedMail]:
         """Mails that a contact got; a webhook names its own ids, so the decision says which."""
@@ -133,6 +155,17 @@ class HandoffDesk:
                 ReceivedMail(iso(one.occurred_us) or "", told or one.message_id, one.topic)
             )
         return found
+
+
+def _reply_in_words(one: PassedOn, journey: Journey) -> list[str]:
+    reply, rules = one.reply, journey.guardrails.handoffs
+    about = f" about {reply.topic}" if reply.topic else ""
+    kind = f"a {reply.reply_class}" if reply.reply_class else "something"
+    said = f"Replied at {iso(reply.occurred_us)} with {kind}{about}, which a person answers."
+    rule = next((r for r in rules.replies if r.signal == one.signal), None) if rules else None
+    if rule is None or rule.times == 1:
+        return [said]
+    return [said, f"It is one of {rule.times} or more within {rule.within_hours:g} hours."]
 
 
 def _opener(one: Message) -> OpenerOut:

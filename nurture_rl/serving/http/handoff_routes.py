@@ -49,7 +49,7 @@ def _list(service: Service, _: bytes, status: str) -> Iterator[Body | None]:
         raise RequestError(
             f"expected status as one of {', '.join(_STATUSES)}, got {status!r} - at `?status`"
         )
-    desk = _desk(service)
+    desk = _desk(service, wanted == "open")
     tasks = desk.tasks(wanted)
     told: list[HandoffOut] = []
     for packet in desk.packets(tasks[:_MOST]):
@@ -69,6 +69,7 @@ def _show(service: Service, _: bytes, handoff_id: str) -> Iterator[Body | None]:
     yield json_answer(_encode(packet))
 
 
-def _desk(service: Service) -> HandoffDesk:
+def _desk(service: Service, only_open: bool = False) -> HandoffDesk:
     zone, now_us = service.settings.default_zone, service.settings.clock()
-    return HandoffDesk.of(service.store, service.journeys.bundles(), zone, service.seed, now_us)
+    about = (service.journeys.bundles(), zone, service.seed, now_us, only_open)
+    return HandoffDesk.of(service.store, *about)

@@ -38,19 +38,20 @@ class OpenerOut(msgspec.Struct, frozen=True):
 
 
 class HandoffOut(msgspec.Struct, frozen=True):
-    """A contact whom the policy passed on to sales."""
+    """A contact whom a person is to take over."""
 
-    handoff_id: str  # the decision's: carry out each once
+    handoff_id: str  # the decision's, or of the reply: carry out each once
     contact_id: str
     account_id: str | None
     journey: str
     status: HandoffStatus
+    opened_by: str  # `escalation` of the policy, or the signal of a reply that a person answers
     opened_at: str
     due_at: str | None  # then mail may go again, unless somebody answers before; None: never
     answered_at: str | None
     answered_by: str | None  # type of the event that answered
     withdrawn_because: str | None
-    joined: str | None  # the hand-off of a colleague that covers this one: no task of its own
+    joined: str | None  # the hand-off of the account that covers this one: no task of its own
     colleagues: list[str]  # contacts of the account whose hand-offs joined this one
     why: list[str]  # why now, in plain words
     signals: list[SignalOut]  # the latest first

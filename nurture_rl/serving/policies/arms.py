@@ -16,7 +16,16 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.arm_records import Deal, StartedPlan
-from nurture_rl.serving.layers import ARM, Line, arm_layers, canary_arm, line_of
+from nurture_rl.serving.layers import (
+    ARM,
+    FAIL_CLOSED,
+    HELD_OUT,
+    PAUSED,
+    Line,
+    arm_layers,
+    canary_arm,
+    line_of,
+)
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import ContactView, Episode
 from nurture_rl.serving.roles import Roles
@@ -35,10 +44,19 @@ class Arms:
     policy: Line  # of those who were dealt to the policy, and whom no canary has
     canary: Line | None
     others: Mapping[str, Line]  # by arm
+    held: Line | None  # of who is held out, and whom the canary would have; None: there is none
 
     def deals(self, episode: Episode) -> bool:
         """Whether an episode was dealt by this experiment, or has no decision yet and will be."""
         return episode.arm is None or episode.experiment == self.hash
+
+    def ghosts_are_tried(self, episode: Episode) -> bool | None:
+        """Whether an episode's first ghost was the canary's; None: a fallback made it."""
+        first = episode.ghost.first_policy
+        if self.canary is not None and first in [one.policy_id for one in self.canary.layers[:1]]:
+            return True
+        fallbacks = (None, PAUSED, FAIL_CLOSED, *(one.policy_id for one in self.policy.layers[1:]))
+        return None if first in fallbacks else False
 
     def arm_of(self, view: ContactView) -> str:
         """The arm of a contact that is dealt: that of its episode so far, else of its unit."""
@@ -88,14 +106,16 @@ def arms_of(champion: Bundle, roles: Roles, digest: str, canary: Bundle | None) 
         tried = line_of(own, switch, arm, stages, champion, arm_layers(own)[ARM])
         tried = dealt(tried, ARM)
     others: dict[str, Line] = {}
+    held: Line | None = None
     for arm in experiment.shares.keys() - {ARM}:
         line = line_of(champion, switch, arm, stages, layers=layers[arm])
         if arm != "random" and switch != "pause":
             line = Line(arm, layers[arm])
         others[arm] = dealt(line, arm)
-    if "holdout" in others:
-        others["holdout"] = replace(others["holdout"], ghost=policy)
-    return Arms(experiment, digest, policy, tried, others)
+    if HELD_OUT in others:
+        others[HELD_OUT] = replace(others[HELD_OUT], ghost=policy)
+        held = None if tried is None else replace(others[HELD_OUT], ghost=tried)
+    return Arms(experiment, digest, policy, tried, others, held)
 
 
 def experiment_hash(journey: Journey) -> str | None:

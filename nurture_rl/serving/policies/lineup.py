@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from nurture_rl.serving.layers import ARM, Layer, Line
+from nurture_rl.serving.layers import ARM, HELD_OUT, Layer, Line
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.policies.arms import Arms
 from nurture_rl.serving.records import ContactView
@@ -36,18 +36,20 @@ class Lineup:
         the arm of the policy, and where nothing is dealt, an episode stays with the canary that
         decided in it last, and else with the champion. A new one goes to the canary by a salted
         hash of the contact, or of the account where the journey limits accounts: whoever a small
-        share takes in, a larger one takes in too.
+        share takes in, a larger one takes in too. Likewise with ghosts of who is held out.
         """
-        champion, canary = self.champion, self.canary
-        if self.arms is not None and self.arms.deals(view.episode):
-            arm = self.arms.arm_of(view)
+        champion, canary, arms, episode = self.champion, self.canary, self.arms, view.episode
+        stays = None if canary is None or episode.arm is None else episode.arm == canary.arm
+        if arms is not None and arms.deals(episode):
+            arm = arms.arm_of(view)
+            champion, canary = arms.policy, arms.canary
             if arm != ARM:
-                return self.arms.others[arm]
-            champion, canary = self.arms.policy, self.arms.canary
+                champion, canary = arms.others[arm], arms.held if arm == HELD_OUT else None
+                stays = None if episode.arm is None else arms.ghosts_are_tried(episode)
         if canary is None:
             return champion
-        if view.episode.arm is not None:
-            return canary if view.episode.arm == canary.arm else champion
+        if stays is not None:
+            return canary if stays else champion
         account = contact_key(view.contact.account_id or "") if self.by_account else ""
         unit = f"account {account}" if account else contact_key(view.contact.contact_id)
         drawn = hashlib.blake2b(f"{self.salt}:{unit}".encode(), digest_size=8).digest()

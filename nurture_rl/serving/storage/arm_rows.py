@@ -43,6 +43,8 @@ GHOST_PAUSE = (
     "FROM ghosts WHERE ghosts.episode_id = episodes.episode_id "
     f"AND ({LONG_PAUSE} OR action = 'exit') ORDER BY step DESC LIMIT 1"
 )
+# Of a row of `decisions`: whose its ghost is.
+GHOST_OF = "SELECT policy_id FROM ghosts WHERE ghosts.decision_id = decisions.decision_id"
 
 
 def plan_row(plan: StartedPlan) -> Cells:

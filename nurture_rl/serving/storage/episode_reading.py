@@ -9,14 +9,15 @@ from nurture_envs.actions import ActionCatalog
 from nurture_rl.serving.arm_records import GhostPass
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Episode, EpisodeRow, Event, JourneyEntry, Waiting
-from nurture_rl.serving.storage.arm_rows import GHOST_PAUSE
+from nurture_rl.serving.storage.arm_rows import GHOST_OF, GHOST_PAUSE
 from nurture_rl.serving.storage.rows import event_of
 from nurture_rl.serving.storage.state_tables import LONG_PAUSE
 from nurture_rl.serving.storage.table_reading import TableReader, columns_of
 
-# Of a row of `episodes`: its latest decision, and its latest pause of several bins. No such pause
-# begins within another, and nothing comes after an exit, so earlier ones do not matter.
+# Of a row of `episodes`: its latest decision, its first, and its latest pause of several bins. No
+# such pause begins within another, and nothing comes after an exit: earlier ones do not matter.
 _LAST = "FROM decisions WHERE decisions.episode_id = episodes.episode_id ORDER BY step DESC LIMIT 1"
+_FIRST = _LAST.replace(" DESC", "")
 _PAUSED = _LAST.replace("ORDER", f"AND {LONG_PAUSE} ORDER")
 _CUT = "'superseded', 'person', 'rule', 'closed'"  # reasons that no event of a log tells of
 _MOST_ENTRIES = 1_000  # of the log that are told at once
@@ -58,7 +59,8 @@ class EpisodeReader(TableReader):
         asked = (
             f"SELECT (SELECT step {_LAST}), (SELECT action {_LAST}), (SELECT arm {_LAST}), "
             f"(SELECT experiment {_LAST}), (SELECT step {_PAUSED}), (SELECT action {_PAUSED}), "
-            f"(SELECT step {GHOST_PAUSE}), (SELECT action {GHOST_PAUSE}), {columns} FROM episodes "
+            f"(SELECT step {GHOST_PAUSE}), (SELECT action {GHOST_PAUSE}), "
+            f"(SELECT ({GHOST_OF}) {_FIRST}), {columns} FROM episodes "
             f"WHERE contact_id {self._source.any_of} "
             "AND (journey = ? OR ended_us IS NULL OR paused_us IS NOT NULL) ORDER BY number"
         )
@@ -68,7 +70,7 @@ class EpisodeReader(TableReader):
         others: dict[str, list[EpisodeRow]] = defaultdict(list)
         held: set[str] = set()
         for told in self._source.read(asked, (keys, journey)):
-            step, action, arm, experiment, paused, pause, held_from, ghost, *cells = told
+            step, action, arm, experiment, paused, pause, held_from, ghost, whose, *cells = told
             row = EpisodeRow(*cells)
             if row.paused_us is not None:
                 held.add(row.contact_id)
@@ -84,7 +86,7 @@ class EpisodeReader(TableReader):
                 action == "exit",
                 arm,
                 experiment,
-                GhostPass(ghost_until, ghost == "exit"),
+                GhostPass(ghost_until, ghost == "exit", whose),
                 row.number,
                 row.reason if _has_ended(row, now_us) else None,
             )

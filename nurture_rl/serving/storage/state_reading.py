@@ -45,6 +45,11 @@ class StateReader(TableReader):
         )
         return [(row[0], row[1], row[2]) for row in self._source.read(asked, (since_us,))]
 
+    def repliers_since(self, since_us: int) -> list[str]:
+        """Keys of the contacts of whom a reply was recorded from a moment on."""
+        asked = "SELECT DISTINCT contact_id FROM events WHERE type = 'reply' AND recorded_us >= ?"
+        return [name for (name,) in self._source.read(asked, (since_us,))]
+
     def events_since(
         self, types: Sequence[str], since_us: int, names: Sequence[str] | None = None
     ) -> list[tuple[str, str, int]]:

@@ -15,11 +15,13 @@ from experiments.served_weeks.lives import Lives, arrivals
 from experiments.served_weeks.programme import FIRST_DAY, served_journey, write_served
 from experiments.served_weeks.readings import read_weekly
 from experiments.served_weeks.served import Nurtured, checked, rows_of
-from experiments.served_weeks.truth import truths
+from experiments.served_weeks.truth import figures_of, truths
 from nurture_envs.clock import DAY_US
+from nurture_envs.experiment import dealt_arm
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.layers import arm_layers
 from nurture_rl.serving.storage import opening
 from nurture_rl.serving.storage.reading import StoreReader
 from nurture_rl.serving.storage.store import Store
@@ -48,7 +50,19 @@ def played(simulation: Simulation, folder: Path, name: str, seed: int) -> Path:
     return store
 
 
-def test_a_run_is_repeated_row_for_row_and_other_luck_is_seen(
+def alone(bundle: Bundle, simulation: Simulation) -> dict[str, float]:
+    """What nobody mailed has less than the drip, where the world plays both without a server."""
+    experiment, start = bundle.journey.experiment, arrivals(simulation, 5, 200, days=4)
+    assert experiment is not None
+    arm = np.array([dealt_arm(experiment, f"lead-{row}") for row in range(200)])
+    held, usual = (
+        figures_of(simulation, start, arm_layers(bundle)[name][0].policy, "became_mql")
+        for name in ("holdout", "usual")
+    )
+    return {k: held[k][arm == "holdout"].mean() - usual[k][arm == "usual"].mean() for k in held}
+
+
+def test_a_run_tells_what_the_world_did_and_other_decisions_are_seen(
     bundle: Bundle, simulation: Simulation, tmp_path: Path
 ) -> None:
     first, again = (played(simulation, tmp_path, name, 3) for name in ("first", "again"))
@@ -64,6 +78,10 @@ def test_a_run_is_repeated_row_for_row_and_other_luck_is_seen(
         ("policy", "velocity"),
     }
     assert all(one.days[-1] == 104 and len(one.days) == len(one.half) for one in told)
+    expected = alone(bundle, simulation)
+    held = {one.figure: one.difference[-1] for one in told if one.arm == "holdout"}
+    assert held == pytest.approx(expected, rel=1e-4)
+    assert expected["meetings booked"] != 0.0
     # One decision of either arm is another one: the check says so.
     with closing(sqlite3.connect(first)) as rows, rows:
         for arm in ("usual", "holdout"):

@@ -120,12 +120,22 @@ def test_early_in_a_long_plan_the_interval_is_not_told() -> None:
 def test_meetings_count_once_an_account_where_the_plan_says_so() -> None:
     contacts = [contact(f"c{k}", f"a{k // 2}") for k in range(200)]
     decisions = [decision(f"c{k}", "policy" if k % 4 < 2 else "usual") for k in range(200)]
-    events = [event(f"c{k}", "meeting_booked", 3.0) for k in range(200)]
+    events = [
+        event(f"c{k}", "meeting_booked", day)
+        for k in range(200)
+        for day in ((3.0, 4.0)[: 1 + k % 2])
+    ]
     said = plan(velocity=None, once=("meetings booked",), unit="account", units=100)
     tables = log(contacts, decisions, events)
     people, notes = enrolled(tables, said, JOURNEY)
     star = judged(people, notes, said, JOURNEY, tables.as_of_us).lifts["policy"][0]
-    assert star.treated == pytest.approx(0.5)  # one meeting for two colleagues
+    assert star.treated == pytest.approx(0.5)  # one meeting for two colleagues, who had three
+    alone = plan(velocity=None, once=("meetings booked",), units=100)
+    people, notes = enrolled(
+        log([contact(f"c{k}") for k in range(200)], decisions, events), alone, JOURNEY
+    )
+    star = judged(people, notes, alone, JOURNEY, tables.as_of_us).lifts["policy"][0]
+    assert star.treated == pytest.approx(1.0)  # one for each, of whom half had two
 
 
 def test_an_arm_without_an_event_is_not_known_exactly() -> None:

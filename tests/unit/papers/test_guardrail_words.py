@@ -39,6 +39,10 @@ ADDED: dict[str, tuple[dict[str, Any], str]] = {
         "who did nothing for 8 steps (8 days)",
     ),
     "seller_capacity": ({"seller_capacity": {"per_day": 7}}, "more than 7 calls in any 24 hours"),
+    "handoffs": (
+        {"served": {"handoffs": {"replies": {"replied_question": {"hours": 30}}}}},
+        "end of the journey after a reply (kind question)",
+    ),
     "volume": ({"volume": {"warm_up": [50, 90]}}, "than 50, 90 on its first days"),
     "events": (
         {"events": {"deal": {"type": "deal_opened"}}, "conversation": {"deal": 2}},

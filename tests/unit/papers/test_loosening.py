@@ -37,6 +37,12 @@ def test_a_guardrail_that_is_gone_is_loosened_and_a_new_one_tightened(name: str)
     assert effects(setting, setting) == []
 
 
+def _asked(rest: float = 0.0, **rule: float) -> dict[str, Any]:
+    """Questions that a person answers."""
+    replies = {"replied_question": {"hours": 24, **rule}}
+    return {"served": {"handoffs": {"replies": replies, "rest_hours": rest}}}
+
+
 # The first of each pair forbids more.
 TIGHTER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fewer mails": (
@@ -91,6 +97,13 @@ TIGHTER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"seller_capacity": {"open": 3, "open_days": 20}},
         {"seller_capacity": {"open": 3, "open_days": 10}},
     ),
+    "an answer awaited for longer": (_asked(hours=48), _asked(hours=24)),
+    "a person who answers sooner": (_asked(times=1), _asked(times=2)),
+    "replies counted for longer": (
+        _asked(times=2, within_hours=720),
+        _asked(times=2, within_hours=100),
+    ),
+    "a longer rest": (_asked(rest=100), _asked(rest=50)),
     "an account's cap": (
         {"account": {"caps": [{"max": 3, "hours": 72}]}},
         {"account": {"caps": [{"max": 4, "hours": 72}]}},

@@ -18,6 +18,10 @@ from nurture_rl.serving.records import AccountFacts, ContactView, Event, Prefere
 NOTHING = Preferences()
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 NO = {"unsubscribe", "complaint", "consent_withdrawn"}
+SALES = {
+    *("sales_activity", "meeting_booked", "meeting_held", "meeting_no_show"),
+    *("opportunity_opened", "opportunity_closed"),
+}
 NO_REPLIES = {"unsubscribe_request", "negative"}
 
 
@@ -82,6 +86,7 @@ def standing_of(
         if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
             closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
             talking = talking or not closed
+    talking = talking or _waits_for_a_person(journey, view, now_us)
     slow = rails.slow
     return Standing(
         hour=now_us / HOUR_US,
@@ -102,6 +107,35 @@ def standing_of(
         left=left,
         last={name: at_us / HOUR_US for name, at_us in seen_us.items()},
     )
+
+
+def _waits_for_a_person(journey: Journey, view: ContactView, now_us: int) -> bool:
+    """Whether a reply waits for an answer, of who was never escalated."""
+    rules, opened, waits = journey.guardrails.handoffs, list[int](), False
+    signals = {one.name: one for one in journey.signals}
+    if rules is None:
+        return False
+    for reply in sorted(view.events, key=lambda one: (one.recorded_us, one.event_id)):
+        for rule in rules.replies:
+            ago = [
+                reply.occurred_us - one.occurred_us
+                for one in view.events
+                if is_of(one, signals[rule.signal])
+            ]
+            enough = sum(0 <= us <= rule.within_hours * HOUR_US for us in ago) >= rule.times
+            if not is_of(reply, signals[rule.signal]) or not enough:
+                continue
+            last = max((reply.recorded_us - at for at in opened[-1:]), default=10**18)
+            if reply.reply_class != "question" and last < rules.rest_hours * HOUR_US:
+                continue
+            opened.append(reply.recorded_us)
+            due_us = reply.recorded_us + rule.hours * HOUR_US
+            answered = any(
+                one.type in SALES and reply.occurred_us <= one.occurred_us < due_us
+                for one in view.events
+            )
+            waits = waits or (not answered and now_us < due_us)
+    return waits
 
 
 def _sends(journey: Journey, view: ContactView) -> list[tuple[float, str]]:

@@ -269,6 +269,28 @@ def test_a_canary_takes_its_share_of_the_policys_contacts_alone(
     served.store.close()
 
 
+def test_what_an_experiment_compares_by_is_part_of_it(bundle: Bundle) -> None:
+    own = bundle.journey
+    figure = {**own.resolved["kpis"], "north_star": {"name": "mqls", "of": ["became_mql"]}}
+    others = {
+        "kpis": figure,
+        "drip": {0: "send:pricing_guide@09"},
+        "rules": [{"when": {"sends_7d": ">= 1"}, "do": "pause:1"}],
+        "expert": [{"when": {"sends_7d": ">= 1"}, "do": "pause:1"}],
+    }
+    for name, value in others.items():
+        assert experiment_hash(trial_journey(SPRING, **{name: value})) != experiment_hash(own), name
+    assert experiment_hash(trial_journey(SPRING, title="Another")) == experiment_hash(own)
+
+
+def test_where_a_policy_fails_the_arm_goes_on_by_what_is_left_of_it(tmp_path: Path) -> None:
+    """A locked one by business as usual, a random one by rules; those who get nothing, by none."""
+    bundle = trial_bundle(tmp_path / "b", {**SPRING, "usual": "expert", "free": "timing"})
+    layers = arm_layers(bundle)
+    after = {arm: [one.policy.spec()["kind"] for one in found[1:]] for arm, found in layers.items()}
+    assert after == {"policy": ["expert", "rules"], "random": ["rules"], "usual": [], "holdout": []}
+
+
 def test_a_bundle_of_another_experiment_is_not_loaded_beside(
     bundle: Bundle, tmp_path: Path
 ) -> None:

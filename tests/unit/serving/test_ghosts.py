@@ -17,8 +17,9 @@ from nurture_rl.policies.policy import sample_actions
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.arm_records import Ghost
 from nurture_rl.serving.deciding.array_pass import uniforms
-from nurture_rl.serving.layers import arm_layers
+from nurture_rl.serving.layers import arm_layers, canary_arm
 from nurture_rl.serving.records import Decision
+from nurture_rl.serving.roles import SwitchTo, canary, switched
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.erasing import erase_contacts
 from tests.postgres import PostgresServer
@@ -254,3 +255,35 @@ def test_a_policy_that_fails_leaves_the_ghost_to_the_rules(
         assert ghost.policy_id == bundle.manifest.rules_id
         assert "ValueError: broken" in (ghost.note or "")
         assert made[name].note is None
+
+
+def test_a_canary_has_its_share_of_the_ghosts_too(tmp_path: Path, clock: Clock) -> None:
+    """Else those whom it mails would be held against ghosts of another policy."""
+    folder = tmp_path / "bundles"
+    champion = trial_bundle(folder / "half", HALF)
+    other = trial_bundle(folder / "other", HALF, {"kind": "random"})
+    people = [contact(f"c{i}") for i in range(200)]
+    names, early = [one.contact_id for one in people], [f"c{i}" for i in range(60)]
+    served = trial_service(champion, tmp_path / "s.db", clock, folder, people)
+    before = decided(served, clock, 0, early)
+    served.policies.load("other", "me", "try")
+    change = canary(other.policy_id, 0.4)
+    served.policies.change("canary", other.policy_id, change, "me", "try")
+    arm, whose = canary_arm(other.policy_id), dict[str, bool]()
+    days: list[SwitchTo] = ["learned", "rules", "learned"]
+    for day, switch in enumerate(days, 1):
+        served.policies.change("switch", None, switched(switch), "me", "a test")
+        made = decided(served, clock, day, names)
+        for name, one in made.items():
+            asked = one.arm if one.arm != "holdout" else one.ghost and one.ghost.policy_id
+            if switch == "rules" or asked is None:  # the rules' ghost, or the episode is over
+                continue
+            tried = asked in (arm, other.policy_id)
+            assert whose.setdefault(name, tried) is tried
+    assert not any(whose[name] for name in before)  # episodes stay with whom they began
+    out = set(held(champion, tuple(names)))
+    for mine in (out, set(names) - out):
+        new = [tried for name, tried in whose.items() if name in mine - before.keys()]
+        assert len(new) > 50
+        assert 0.2 < sum(new) / len(new) < 0.6
+    served.store.close()

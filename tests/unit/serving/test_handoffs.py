@@ -19,6 +19,8 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.handoffs import handoffs, opener
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.service import Service
+from nurture_rl.serving.http import handoff_routes
 from nurture_rl.serving.http.api_keys import load_keys
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision, Event, Withdrawal
@@ -33,6 +35,7 @@ from tests.unit.serving.contacts import (
     follow,
     service,
 )
+from tests.unit.serving.trials import trial_bundle
 
 MORNING = MIDNIGHT + 10 * HOUR_US
 DUE = MIDNIGHT + 3 * DAY_US  # `conversation: {escalated: 2}`: the day of the call and two more
@@ -99,6 +102,23 @@ def test_what_salespeople_do_answers_it(desk: Desk, kind: str) -> None:
     assert desk.open() == []
     (told,) = desk.ask("?status=answered")["handoffs"]
     assert (told["answered_by"], told["answered_at"]) == (kind, "2027-03-01T10:00:00Z")
+
+
+def test_an_answer_in_the_moment_of_the_call_counts(desk: Desk) -> None:
+    desk.decide("ada", "call")
+    desk.say("sales_activity")
+    assert desk.open() == []
+
+
+def test_hand_offs_of_a_journey_that_is_served_no_more_are_not_told(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.decide("ada", "call")
+    other = trial_bundle(tmp_path / "other", None, journey="second")
+    served = Service(other, desk.served.store, desk.served.settings)
+    with TestClient(create_app(served)) as client:
+        assert client.get("/v1/handoffs").json() == {"handoffs": [], "left_out": 0}
+        assert client.get("/v1/handoffs/call").status_code == 404
 
 
 def test_what_comes_after_its_time_or_came_before_answers_nothing(desk: Desk) -> None:
@@ -238,6 +258,38 @@ def test_a_hand_off_is_open_as_long_as_mail_is_held(talk: dict[str, Any], due: i
     assert one(reply).status(MORNING + 2 * HOUR_US) == ("answered" if ends else "open")
     other = event("reply", MORNING + HOUR_US, reply_class="question")
     assert one(other).status(MORNING + 2 * HOUR_US) == "open"
+
+
+def test_a_colleagues_hand_off_is_open_as_long_as_their_own_mail_is_held() -> None:
+    """Whoever is west of the one who has the task is with sales for longer, or east, shorter."""
+    journey = load_journey("inbound_lead")  # `conversation: {escalated: 2}`
+    people = {
+        name: contact(name, account_id="ACME", time_zone=zone)
+        for name, zone in (("ada", ZONE), ("bob", "Pacific/Auckland"), ("cy", "Nowhere/At_All"))
+    }
+    calls = [(call(MORNING + i, name), journey, None) for i, name in enumerate(people)]
+    ada, bob, cy = handoffs(calls, people, {}, ZONE)
+    assert (bob.joined, cy.joined) == ("call-ada", "call-ada")
+    assert (ada.due_us, bob.due_us) == (DUE, DUE - 12 * HOUR_US)
+    assert cy.due_us == DUE  # a zone that nobody knows is the default one
+    assert (ada.status(DUE - HOUR_US), bob.status(DUE - HOUR_US)) == ("open", "returned")
+    people["bob"] = contact("bob", account_id="ACME", time_zone="Pacific/Honolulu")
+    late = {"bob": [event("sales_activity", DUE + HOUR_US, "bob")]}  # when it is over for ada
+    ada, bob, cy = handoffs(calls, people, late, ZONE)
+    assert [one.status(DUE + 2 * HOUR_US) for one in (ada, bob, cy)] == [
+        *("returned", "answered", "returned")
+    ]
+
+
+def test_the_oldest_are_told_first_and_how_many_are_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff_routes, "_MOST", 1)
+    desk.decide("cy", "first")
+    desk.clock.now_us += HOUR_US
+    desk.decide("ada", "second")
+    told = desk.ask()
+    assert ([one["handoff_id"] for one in told["handoffs"]], told["left_out"]) == (["first"], 1)
 
 
 def test_who_was_erased_is_in_no_hand_off() -> None:
