@@ -97,8 +97,7 @@ def _orphans(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
 def _stale(
     first: IntArray, stages: list[str], began: IntArray, due_us: int
 ) -> Iterator[LogFinding]:
-    """Stages that contacts whose journey is over should have reached, and none of the latest "
-    "did."""
+    """Stages that contacts should have reached whose journey is over, and the latest did not."""
     for k, stage in enumerate(stages):
         moments = first[k][first[k] < _NEVER]
         if moments.size < _FEW:
