@@ -148,7 +148,7 @@ def first_look(events: pa.Table, contacts: pa.Table, journey: Journey) -> FirstL
     silent = tuple(
         signal.name
         for signal in journey.signals
-        if not signal.by_action and not pc.any(_of(events, signal)).as_py()
+        if not signal.by_action and not pc.any(of_signal(events, signal)).as_py()
     )
     figures = tuple(
         _figure(kpi, events, journey, first_us, row, last)
@@ -222,7 +222,7 @@ def _first_events(events: pa.Table) -> tuple[Sequence[str], IntArray, IntArray]:
     return encoded.dictionary.to_pylist(), first, row
 
 
-def _of(events: pa.Table, signal: Signal) -> pa.ChunkedArray:
+def of_signal(events: pa.Table, signal: Signal) -> pa.ChunkedArray:
     """Which events are a signal, [n]."""
     found = pc.equal(events["type"], signal.type)
     for column, value in signal.filters().items():
@@ -261,7 +261,7 @@ def _days_until(
     days = np.full(first_us.size, np.inf)
     occurred = np.asarray(pc.cast(events["occurred_at"], pa.int64()))
     for signal in signals:
-        is_one = np.asarray(_of(events, signal).combine_chunks(), bool)
+        is_one = np.asarray(of_signal(events, signal).combine_chunks(), bool)
         since = (occurred[is_one] - first_us[row[is_one]]) / DAY_US
         np.minimum.at(days, row[is_one], since)
     return days

@@ -51,6 +51,20 @@ _ALL = (
         work=f"{_STEPS}:ingest",
     ),
     Verb(
+        name="doctor",
+        summary="tells whether a log is enough to learn from, and what is wrong with it",
+        reads="what `ingest` made, which it makes where it is missing; a log without decisions too",
+        makes="findings, each with evidence and mend: a page (HTML), Markdown and JSON",
+        examples=(
+            "nurture doctor experiment=small",
+            "nurture doctor data=folder data.path=exported",
+        ),
+        settings=_RUN,
+        keyed=_KEY,
+        work=f"{_STEPS}:doctor",
+        codes={3: "something forbids learning from this log"},
+    ),
+    Verb(
         name="fit_world",
         summary="fits a simulated world to the training contacts",
         reads="what `ingest` made, which it makes where it is missing",

@@ -31,7 +31,7 @@ _REQUIRED = {
 _FILLED = ("journey", "episode_id", "mask", "policy_id", "arm", "catalog")
 _ABSENT: dict[TableKind, dict[str, str | bool]] = {
     TableKind.EVENTS: {"source": "unknown", "is_machine": False, "properties": "{}"},
-    TableKind.CONTACTS: {"consent": False, "attributes": "{}"},
+    TableKind.CONTACTS: {"attributes": "{}"},
     TableKind.DECISIONS: {"deferred": False},
 }
 
@@ -65,9 +65,10 @@ def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
 
 
 def check_contacts(rows: pa.Table) -> RawTable:
-    """Keep contacts that are named and whose zone exists; no word on consent is no consent.
+    """Keep contacts that are named and whose zone exists.
 
-    A missing `zone_confidence` is 1 where a zone is given and 0 where none is.
+    A row may say nothing on consent: another one of the contact may. A missing `zone_confidence`
+    is 1 where a zone is given and 0 where none is.
     """
     stated = pc.cast(rows["time_zone"].is_valid(), pa.float64())
     confidence = pc.coalesce(rows["zone_confidence"], stated)

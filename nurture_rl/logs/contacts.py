@@ -18,7 +18,8 @@ _ORDER = ("contact_id", "account_id", "time_zone", "zone_confidence", "consent",
 def fold_contacts(rows: pa.Table) -> pa.Table:
     """One row per contact id; the order of the rows makes no difference.
 
-    Where rows of one contact differ: consent needs every row to say so; the zone is the one stated
+    Where rows of one contact differ: consent needs every row that speaks of it to give it, and at
+    least one that does, for no word on consent is no consent; the zone is the one stated
     with most confidence; the smaller account id is taken; attributes are united, and of two values
     of an attribute the one in the row that sorts first is taken.
 
@@ -34,6 +35,8 @@ def fold_contacts(rows: pa.Table) -> pa.Table:
     for row in rows.filter(several).to_pylist():
         groups.setdefault(row["contact_id"], []).append(row)
     folded = [_fold(group) for group in groups.values()]
+    silent = rows["consent"].fill_null(False)
+    rows = rows.set_column(rows.schema.get_field_index("consent"), "consent", silent)
     single = rows.filter(pc.invert(several)).cast(CONTACTS)
     return pa.concat_tables([single, pa.Table.from_pylist(folded, schema=CONTACTS)])
 
@@ -65,6 +68,7 @@ def _fold(group: Sequence[dict[str, object]]) -> dict[str, object]:
     zoned = [row for row in group if row["time_zone"] is not None]
     surest = max(zoned, key=_zone_confidence) if zoned else group[0]
     accounts = sorted(str(row["account_id"]) for row in group if row["account_id"] is not None)
+    said = [bool(row["consent"]) for row in group if row["consent"] is not None]
     attributes: dict[str, object] = {}
     for row in reversed(group):
         attributes |= msgspec.json.decode(str(row["attributes"]), type=dict[str, object])
@@ -73,7 +77,7 @@ def _fold(group: Sequence[dict[str, object]]) -> dict[str, object]:
         "account_id": accounts[0] if accounts else None,
         "time_zone": surest["time_zone"],
         "zone_confidence": surest["zone_confidence"],
-        "consent": all(row["consent"] for row in group),
+        "consent": bool(said) and all(said),
         "attributes": _SORTED.encode(attributes).decode(),
     }
 

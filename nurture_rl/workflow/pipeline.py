@@ -17,6 +17,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log, reference_simulation
 from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.doctor_stage import doctor_stage
 from nurture_rl.workflow.first_look_stage import first_look_stage
 from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.gap_page_stage import gap_page
@@ -92,6 +93,11 @@ class Pipeline:
     def is_decided(self) -> bool:
         """Whether the log has decisions."""
         return not (self.checked / UNDECIDED).is_file()
+
+    @cached_property
+    def diagnosed(self) -> Path:
+        """What is wrong with the log."""
+        return doctor_stage(self.workshop, self.journey, self.checked)
 
     @cached_property
     def first_look(self) -> Path:

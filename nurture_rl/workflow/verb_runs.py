@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.first_look import FirstLook
+from nurture_rl.appraisal.health.finding import LOOK, STOP
 from nurture_rl.codec import read_record
 from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
@@ -28,7 +29,8 @@ from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.config import settings
-from nurture_rl.workflow.first_look_stage import PAGE as LOOK
+from nurture_rl.workflow.doctor_stage import PAGE as DIAGNOSIS
+from nurture_rl.workflow.first_look_stage import PAGE as FIRST_LOOK
 from nurture_rl.workflow.gap import read_gap
 from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
@@ -40,6 +42,7 @@ from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
 NO_BUNDLE = 3  # exit code
+NOT_ENOUGH = 3  # exit code of `doctor`
 UNDECIDED_LOG = 4  # exit code: the log has no decisions, and the page says what it tells
 
 
@@ -48,7 +51,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
 
     Args:
         config: composed by Hydra from `run_schema`.
-        verb: `ingest`, `fit_world`, `gap`, `train`, `evaluate`, `export` or `pipeline`.
+        verb: `ingest`, `doctor`, `fit_world`, `gap`, `train`, `evaluate`, `export` or `pipeline`.
 
     Returns:
         What was made: folders, files, and for `export` and `pipeline` the gate's record.
@@ -62,7 +65,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
     console = Console(highlight=False, soft_wrap=True)
     say = partial(console.print, markup=False)
     tracking = run_tracking(checked, verb, f"{verb} {run.data.name} seed {run.seed}")
-    workers = workers_of(run.workers) if verb != "ingest" else 1
+    workers = workers_of(run.workers) if verb not in ("ingest", "doctor") else 1
     with threadpool_limits(run.threads), Crew(workers, say) as crew, tracking as tracked:
         pipeline = Pipeline(checked, crew.say, crew=crew)
         crew.begin("imports", ready)
@@ -91,14 +94,28 @@ def _first_look(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     """What a log without decisions tells."""
     found = read_record(pipeline.first_look / "first_look.json", FirstLook)
     plan = found.experiment
-    for name in (LOOK, "first_look.md", "first_look.json"):
+    for name in (FIRST_LOOK, "first_look.md", "first_look.json"):
         tracked.artifact(pipeline.first_look / name, "first_look")
     return {
         "verdict": "cannot tell: the log has no decisions, so it shows no effect of any mail",
         "missing": ", ".join(one.what for one in found.missing),
         "first experiment": f"{plan.units} contacts, {plan.weeks} weeks as contacts come now",
-        "report": pipeline.first_look / LOOK,
+        "report": pipeline.first_look / FIRST_LOOK,
     }
+
+
+def _diagnose(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """What is wrong with the log, and what to mend first."""
+    found = _read(pipeline.diagnosed / "doctor.json")
+    for name in (DIAGNOSIS, "doctor.md", "doctor.json"):
+        tracked.artifact(pipeline.diagnosed / name, "doctor")
+    words = {STOP: "forbids learning", LOOK: "look"}
+    made: dict[str, Any] = {
+        f"{words[one['severity']]} ({place}), {one['kind']}": f"{one['says']}. Mend: {one['mend']}"
+        for place, one in enumerate(found, 1)
+    }
+    made["stops"] = sum(one["severity"] == STOP for one in found)
+    return made | {"findings": len(found), "report": pipeline.diagnosed / DIAGNOSIS}
 
 
 def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -268,6 +285,7 @@ def _read(path: Path) -> Any:
 Part = Callable[[Pipeline, Run], dict[str, Any]]
 _PARTS: dict[str, tuple[Part, ...]] = {
     "ingest": (_ingest,),
+    "doctor": (_ingest, _diagnose),
     "fit_world": (_ingest, _fit_world),
     "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world_to_play, _train, _judge_on_log),
@@ -293,6 +311,12 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
 train, evaluate = _of("train"), _of("evaluate")
+
+
+def doctor(config: DictConfig) -> VerbResult:
+    """The verb `doctor`, whose exit code says whether something forbids learning."""
+    made = run_verb(config, "doctor")
+    return VerbResult(made, NOT_ENOUGH if made["stops"] else 0)
 
 
 def pipeline(config: DictConfig) -> VerbResult:

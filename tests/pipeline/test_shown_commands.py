@@ -58,6 +58,7 @@ CODES = {
     "diff": {0, 3},
     "lint": {0, 3},
     "init": {0, 3},
+    "doctor": {0, 3},
     "map": {0, 3},
     "pipeline": {0, 4},
     "deliver": {0, 3},

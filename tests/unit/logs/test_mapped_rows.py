@@ -209,3 +209,19 @@ def test_a_mapping_without_a_file_and_two_of_one_file_are_refused(folder: Path) 
 def test_a_mapped_file_is_not_read_as_a_table_too(folder: Path) -> None:
     written(folder, "events.csv", CLICKS, MAPPING)
     assert len(ingested(folder)["events"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "consent"),
+    [("yes", "", True), ("yes", "no", False), ("", "", False), ("", "no", False)],
+)
+def test_a_row_that_says_nothing_of_consent_takes_none_away(
+    folder: Path, first: str, second: str, consent: bool
+) -> None:
+    rows = f"id,at,ok\n1,2026-01-01,{first}\n1,2026-01-02,{second}\n"
+    mapping = VISITS.replace("keep: [name]", "keep: []").replace(
+        "contacts: {contact_id: id}", "contacts: {contact_id: id, consent: ok}"
+    )
+    written(folder, "a.csv", rows, mapping)
+    written(folder, "b.csv", "id,at\n1,2026-01-03\n", mapping.replace(", consent: ok", ""))
+    assert [row["consent"] for row in ingested(folder)["contacts"]] == [consent]

@@ -1,0 +1,55 @@
+"""What is wrong with an ingested log, as a record and a page; a stage of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from nurture_envs.journey import Journey
+from nurture_rl.appraisal.health.diagnosis import diagnosis
+from nurture_rl.report.doctor_page import doctor_markdown, doctor_page
+from nurture_rl.workflow.raw_folder import write_json
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.stages import Workshop
+
+PAGE = "doctor.html"  # in the stage's folder, `doctor.md` and `doctor.json` beside it
+
+
+def doctor_stage(workshop: Workshop, journey: Journey, ingested: Path) -> Path:
+    """The folder with what is wrong with a checked log, which may lack decisions."""
+    inputs = {"ingest": ingested.name, "journey": journey.resolved}
+    return workshop.stage("doctor", inputs, partial(_written, journey, ingested))
+
+
+def _written(journey: Journey, ingested: Path, out: Path) -> None:
+    tables, decided = ingested / "tables", ingested / "decision_table.parquet"
+    events, contacts, decisions = (
+        pq.read_table(tables / f"{name}.parquet") for name in ("events", "contacts", "decisions")
+    )
+    summary = _read(tables / "summary.json")
+    findings = diagnosis(
+        events,
+        contacts,
+        decisions,
+        pq.read_table(decided) if decided.is_file() else None,
+        summary,
+        _read(ingested / "decisions.json"),
+        journey,
+    )
+    title = (
+        f"{journey.title}: {len(events):,} events and {len(decisions):,} decisions of "
+        f"{len(contacts):,} contacts, {summary['first_at'][:10]} to {summary['last_at'][:10]}"
+    )
+    write_json(out / "doctor.json", [asdict(one) for one in findings])
+    (out / PAGE).write_text(doctor_page(findings, title), "utf-8")
+    (out / "doctor.md").write_text(doctor_markdown(findings, title), "utf-8")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
