@@ -48,6 +48,7 @@ LANGUAGE = (
         "clock",
         "fields",
         "crowd_limits",
+        "handoff_rules",
         "experiment",
         "journey",
     ),
