@@ -186,7 +186,9 @@ def run(page: str, words: list[str]) -> int | None:
 
 
 def write_files() -> None:
-    """Two files as people have them."""
+    """Two files as people have them, of which no mapping is there."""
+    for mapping in Path().glob("*.map.yaml"):
+        mapping.unlink()
     rows = "".join(f"p{i}@x.example,2026-03-{i + 1:02d} 10:00\n" for i in range(20))
     Path("clicks.csv").write_text(f"email,clicked_on\n{rows}", "utf-8")
     stages = rows.replace(",", ",MQL,")
