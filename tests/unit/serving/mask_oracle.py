@@ -46,6 +46,7 @@ class Standing:
     full_days: frozenset[int] = frozenset()
     calls_full: bool = False
     last: Mapping[str, float] = field(default_factory=dict)  # hour at which a signal last happened
+    called: bool = False  # a person was asked to call so lately that nobody is asked again
 
 
 def standing_of(
@@ -86,7 +87,8 @@ def standing_of(
         if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
             closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
             talking = talking or not closed
-    talking = talking or _waits_for_a_person(journey, view, now_us)
+    waits, opened = _replies_passed_on(journey, view, now_us)
+    rest = rails.handoffs.rest_hours * HOUR_US if rails.handoffs is not None else 0
     slow = rails.slow
     return Standing(
         hour=now_us / HOUR_US,
@@ -95,7 +97,8 @@ def standing_of(
         barred=barred,
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
-        talking=talking,
+        talking=talking or waits,
+        called=any(0 <= now_us - at_us < rest for at_us in opened),
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
         full_days=view.crowd.full_days,
@@ -109,12 +112,12 @@ def standing_of(
     )
 
 
-def _waits_for_a_person(journey: Journey, view: ContactView, now_us: int) -> bool:
-    """Whether a reply waits for an answer, of who was never escalated."""
+def _replies_passed_on(journey: Journey, view: ContactView, now_us: int) -> tuple[bool, list[int]]:
+    """Of who was never escalated: whether a reply waits for an answer, and when each was told."""
     rules, opened, waits = journey.guardrails.handoffs, list[int](), False
     signals = {one.name: one for one in journey.signals}
     if rules is None:
-        return False
+        return False, []
     for reply in sorted(view.events, key=lambda one: (one.recorded_us, one.event_id)):
         for rule in rules.replies:
             ago = [
@@ -135,7 +138,7 @@ def _waits_for_a_person(journey: Journey, view: ContactView, now_us: int) -> boo
                 for one in view.events
             )
             waits = waits or (not answered and now_us < due_us)
-    return waits
+    return waits, opened
 
 
 def _sends(journey: Journey, view: ContactView) -> list[tuple[float, str]]:
@@ -186,7 +189,7 @@ def may(journey: Journey, action: Action, at: Standing) -> bool:
     if action.routing == "exit":
         return True
     if action.routing == "escalate":
-        return at.intent and not at.calls_full
+        return at.intent and not at.calls_full and not at.called
     return _may_send(journey, action, at)
 
 
