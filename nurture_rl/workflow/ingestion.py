@@ -212,11 +212,12 @@ def _leave_undecided(
     tables = out / "tables"
     read = {table.table: table for table in summary.tables}["decisions"]
     problem = too_many(tables, data.max_refused)
-    if read.read or problem is not None:
-        kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
+    if read.read:
         refused = told([row for row in refusals(tables) if row.table == "decisions"])
-        said = problem or f"all {read.read} decisions were refused: {refused}"
-        raise LogError(f"{said}; file, line and reason are in {kept}")
+        problem = f"all {read.read} decisions were refused: {refused}"
+    if problem is not None:
+        kept = _keep_quarantine(workshop, tables / "quarantine.parquet", out.name)
+        raise LogError(f"{problem}; file, line and reason are in {kept}")
     write_json(out / "notes.json", _with_limits(raw / "notes.json", list(summary.notes)))
     write_json(out / "decisions.json", {"decisions": 0, "notes": list(summary.notes)})
     write_json(
