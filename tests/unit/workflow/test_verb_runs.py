@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import PropensityError
 from nurture_rl.report.source import ReportInput
-from nurture_rl.workflow import run_page, verb_runs
+from nurture_rl.workflow import run_page, run_tracking, verb_runs
 from nurture_rl.workflow.objective import RunObjective
 from nurture_rl.workflow.run_page import Made, report_input
 from nurture_rl.workflow.settings_schema import register_schemas
@@ -146,6 +146,8 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
     monkeypatch.setattr(verb_runs, "log_objective", lambda *given: by_log)
     made.stages = SimpleNamespace(
         **folders,
+        checked=folders["ingested"],
+        is_decided=True,
         workshop=None,
         resolved=None,
         policies=learned,
@@ -153,7 +155,7 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
         settings=None,
         begin=lambda: None,
     )
-    monkeypatch.setattr(verb_runs, "tracked_run", tracked)
+    monkeypatch.setattr(run_tracking, "tracked_run", tracked)
     monkeypatch.setattr(verb_runs, "Pipeline", finished)
     return made
 
