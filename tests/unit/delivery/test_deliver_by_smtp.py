@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from nurture_rl.client import PolicyClient
 from nurture_rl.delivery.deliver_options import ReconcileOptions
 from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
@@ -343,11 +345,13 @@ def test_results_reach_the_server_once_though_they_are_told_twice(
 
 
 def test_nothing_is_sent_without_the_policy_server(
-    folder: Path, server: RunningServer, mail: Scripted
+    folder: Path, server: RunningServer, mail: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned(folder, server, "ada")
     write_table(folder / "decided.parquet", server, f"d-ada.{folder.name}")
     told = {"decided": str(folder / "decided.parquet"), "smtp_port": mail.port}
+    hasty = partial(PolicyClient, patience=0.5)  # else it asks for half a minute
+    monkeypatch.setattr("nurture_rl.delivery.deliver_options.PolicyClient", hasty)
     away = replace(deliver_options(folder, server, **told), server="http://127.0.0.1:9")
     with pytest.raises(DeliveryError, match="policy server did not do as asked"):
         deliver(away)
