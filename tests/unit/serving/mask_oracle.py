@@ -87,7 +87,7 @@ def standing_of(
         if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
             closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
             talking = talking or not closed
-    waits, opened = _replies_passed_on(journey, view, now_us)
+    waits, told = _replies_passed_on(journey, view, now_us)
     rest = rails.handoffs.rest_hours * HOUR_US if rails.handoffs is not None else 0
     slow = rails.slow
     return Standing(
@@ -98,7 +98,7 @@ def standing_of(
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
         talking=talking or waits,
-        called=any(0 <= now_us - at_us < rest for at_us in opened),
+        called=any(0 <= now_us - at_us < rest for at_us in told),
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
         full_days=view.crowd.full_days,
