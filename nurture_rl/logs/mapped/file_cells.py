@@ -11,6 +11,7 @@ from typing import IO
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
@@ -101,11 +102,11 @@ def _text(cells: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         zoned = kind.tz is not None
         plain = cells.cast(pa.timestamp("us", tz="UTC" if zoned else None), safe=False)
-        words = plain.cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        return _given([word if word is None else f"{word}{'Z' * zoned}" for word in words])
+        words = plain.cast(pa.timestamp("us")).cast(pa.string())
+        return pc.binary_join_element_wise(words, pa.scalar("Z" * zoned), "")
     if pa.types.is_nested(kind):
         return _given([None if cell is None else _word(cell) for cell in cells.to_pylist()])
-    return _given(cells.cast(pa.string()).to_pylist())
+    return _given(cells.cast(pa.string()))
 
 
 def _json_lines(lines: Iterator[str]) -> FileCells:
@@ -141,6 +142,9 @@ def _word(cell: object) -> str:
     return cell if isinstance(cell, str) else msgspec.json.encode(cell).decode()
 
 
-def _given(cells: Sequence[str | None]) -> pa.Array:
+def _given(cells: Sequence[str | None] | pa.Array) -> pa.Array:
     """Text without the spaces around it; what is empty then says nothing."""
-    return pa.array([(cell.strip() or None) if cell else None for cell in cells], pa.string())
+    text = pc.utf8_trim_whitespace(
+        cells if isinstance(cells, pa.Array) else pa.array(cells, pa.string())
+    )
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)

@@ -21,6 +21,7 @@ from nurture_rl.logs.readers import OBJECT_COLUMNS, RawTable
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind, raw_schema
 
 _KEYS = "key:"  # such as key:email, whose cells name a contact together with the kind
+_IS, _AND = "\x1f", "\x1e"  # between a column's name and its cell, and between cells
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -175,22 +176,18 @@ def _kept(asis: pa.Table, keep: Sequence[str]) -> pa.Array:
 
 
 def _with_ids(columns: dict[str, pa.Array], asis: pa.Table) -> pa.Array:
-    """Each event's id: the given one, or a hash of the whole row and of its type."""
+    """Each event's id: the given one, or a hash of all that its row says, and of its type."""
     given = columns["event_id"]
     if not given.null_count:
         return given
-    plain = asis.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
-    types = columns["type"].to_pylist()
-    made = [
-        _digest(row, kind) if known is None else known
-        for row, kind, known in zip(plain, types, given.to_pylist(), strict=True)
+    names = sorted({*asis.column_names} - {FILE_COLUMN, LINE_COLUMN})
+    parts = [
+        pc.binary_join_element_wise(pa.scalar(name), _column(asis, name), _IS)  # null: says nothing
+        for name in names
     ]
-    return pa.array(made, pa.string())
-
-
-def _digest(row: dict[str, object], kind: str | None) -> str:
-    said = {name: cell for name, cell in row.items() if cell is not None}
-    return hashlib.sha256(_SORTED.encode([said, kind])).hexdigest()[:24]
+    said = pc.binary_join_element_wise(*parts, columns["type"], _AND, null_handling="skip")
+    made = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in said.to_pylist()]
+    return pc.coalesce(given, pa.array(made, pa.string()))
 
 
 def _column(table: pa.Table, name: str | None) -> pa.Array:
