@@ -87,8 +87,7 @@ def standing_of(
         if name in seen and (opened.bins is None or bin_now - seen[name] <= opened.bins):
             closed = any(seen_us.get(end, -1) > seen_us[name] for end in opened.until)
             talking = talking or not closed
-    waits, told = _replies_passed_on(journey, view, now_us)
-    rest = rails.handoffs.rest_hours * HOUR_US if rails.handoffs is not None else 0
+    waits, called = _passed_on(journey, view, now_us)
     slow = rails.slow
     return Standing(
         hour=now_us / HOUR_US,
@@ -98,7 +97,7 @@ def standing_of(
         paused=paused,
         slowed=slow is not None and bin_now - seen.get(slow.signal, -(10**9)) < slow.bins,
         talking=talking or waits,
-        called=any(0 <= now_us - at_us < rest for at_us in told),
+        called=called,
         intent=not rails.escalation_needs or any(n in seen for n in rails.escalation_needs),
         zone_known=view.contact.time_zone is not None and view.contact.zone_confidence >= 0.5,
         full_days=view.crowd.full_days,
@@ -112,12 +111,12 @@ def standing_of(
     )
 
 
-def _replies_passed_on(journey: Journey, view: ContactView, now_us: int) -> tuple[bool, list[int]]:
-    """Of who was never escalated: whether a reply waits for an answer, and when each was told."""
+def _passed_on(journey: Journey, view: ContactView, now_us: int) -> tuple[bool, bool]:
+    """Of who was never escalated: whether a reply waits for an answer, and whether one rests."""
     rules, opened, waits = journey.guardrails.handoffs, list[int](), False
     signals = {one.name: one for one in journey.signals}
     if rules is None:
-        return False, []
+        return False, False
     for reply in sorted(view.events, key=lambda one: (one.recorded_us, one.event_id)):
         for rule in rules.replies:
             ago = [
@@ -138,7 +137,7 @@ def _replies_passed_on(journey: Journey, view: ContactView, now_us: int) -> tupl
                 for one in view.events
             )
             waits = waits or (not answered and now_us < due_us)
-    return waits, opened
+    return waits, any(0 <= now_us - us < rules.rest_hours * HOUR_US for us in opened)
 
 
 def _sends(journey: Journey, view: ContactView) -> list[tuple[float, str]]:

@@ -18,6 +18,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import shipped_journeys
 from nurture_rl.serving.contacts.crowd import against_crowd
 from nurture_rl.serving.contacts.facts import known, offered
+from nurture_rl.serving.contacts.reply_handoffs import against_rest
 from tests.unit.envs.compiled_rules import CompiledRules
 from tests.unit.serving.mask_oracle import may, standing_of
 from tests.unit.serving.mask_people import ANCHOR, JOURNEYS, QUARTER, a_contact
@@ -73,7 +74,8 @@ def test_what_the_guardrails_allow_is_what_an_independent_reading_allows(name: s
         held = dict(zip(asked, features[row, columns].tolist(), strict=True))
         at = standing_of(journey, view, int(now_us[row]), held, stock)
         expected[row] = [may(journey, action, at) for action in catalog.actions]
-    served = against_crowd(catalog, views, found, reasons.astype(np.int64), now_us)
+    crowd = against_crowd(catalog, views, found, reasons.astype(np.int64), now_us)
+    served = against_rest(journey, catalog, views, crowd, now_us)
     np.testing.assert_array_equal(served == 0, expected)
     np.testing.assert_array_equal(mask, reasons == 0)
     plain = legal_actions(tensors(facts), catalog, journey.guardrails)
