@@ -379,7 +379,7 @@ function place() {
 
 let shown = 0; // number of the latest look: an older one that comes late is not shown
 
-async function show(moved = false) {
+async function show(moved = false, first = false) {
   const { name, rest } = place(), number = ++shown;
   if (about === null) return;
   for (const link of document.querySelectorAll("nav a")) {
@@ -397,7 +397,8 @@ async function show(moved = false) {
   const at = make("p", { class: "note" }, `As of ${local(Date.now())}; figures may be some minutes old where they take long.`);
   main.replaceChildren(make("h1", {}, PAGES[name].title), at, ...parts.filter((part) => part !== null));
   main.dataset.shown = location.hash || "#/now";
-  if (moved) { main.focus({ preventScroll: true }); window.scrollTo(0, 0); }
+  const free = !first || document.activeElement === document.body; // who tabs while it loads stays where they are
+  if (moved && free) { main.focus({ preventScroll: true }); window.scrollTo(0, 0); }
 }
 
 function askForKey(problem) {
@@ -419,7 +420,7 @@ async function begin(problem = "") {
   const kept = journey.value;
   journey.replaceChildren(...about.journeys.map((name) => make("option", { value: name }, name)));
   if (about.journeys.includes(kept)) journey.value = kept;
-  await show(true);
+  await show(true, true);
 }
 
 document.getElementById("refresh").addEventListener("click", () => show());
