@@ -140,11 +140,11 @@ def first_look(events: pa.Table, contacts: pa.Table, journey: Journey) -> FirstL
         contacts: of the log.
         journey: whose signals, stages and key figures are counted.
     """
-    who, first_us, row = _first_events(events)
+    who, first_us, row = first_events(events)
     named = {signal.name: signal for signal in journey.signals}
     occurred = np.asarray(pc.cast(events["occurred_at"], pa.int64()))
     first, last = int(occurred.min()), int(occurred.max())
-    horizon = _horizon_us(journey)
+    horizon = horizon_us(journey)
     silent = tuple(
         signal.name
         for signal in journey.signals
@@ -213,7 +213,7 @@ def units_needed(rate: float, worth: float, shares: tuple[float, float]) -> int:
     return ceil(width**2 * spread / worth**2)
 
 
-def _first_events(events: pa.Table) -> tuple[Sequence[str], IntArray, IntArray]:
+def first_events(events: pa.Table) -> tuple[Sequence[str], IntArray, IntArray]:
     """Contacts with events, the moment of each one's first, and whose each event is."""
     encoded = events["contact_id"].combine_chunks().dictionary_encode()
     row = np.asarray(encoded.indices, np.int64)
@@ -271,7 +271,7 @@ def _figure(
     kpi: Kpi, events: pa.Table, journey: Journey, first_us: IntArray, row: IntArray, last_us: int
 ) -> FigureCount:
     """Whoever was watched for a whole journey counts, also who came late in it."""
-    horizon = _horizon_us(journey)
+    horizon = horizon_us(journey)
     names = {name.removesuffix(".value") for name in kpi.of}
     signals = [signal for signal in journey.signals if signal.name in names]
     days = _days_until(signals, events, first_us, row)
@@ -283,7 +283,8 @@ def _figure(
     return FigureCount(kpi.name, k, n, lower, upper)
 
 
-def _horizon_us(journey: Journey) -> int:
+def horizon_us(journey: Journey) -> int:
+    """How long a journey lasts, microseconds."""
     clock = journey.clock
     return round(clock.periods * clock.period_hours * HOUR_US)
 

@@ -14,6 +14,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.stops import forbids, say_of
 from nurture_rl.appraisal.first_look import WORTHS, units_needed
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
+from nurture_rl.appraisal.health.in_time import in_time, latest
 
 _SURE, _ALL_SURE = 0.999, 0.9  # a propensity that leaves nothing to chance; share of such decisions
 _NO_PROPENSITY = 0.01
@@ -153,16 +154,10 @@ def _after_no(events: pa.Table) -> Iterator[LogFinding]:
     no = [kind for kind in kinds if forbids(say_of(kind, None)) and kind != "snoozed"]
     yes = ["consent_given", "resubscribe"]
     told = events.filter(pc.is_in(events["type"], pa.array([*no, *yes, "sent"], pa.string())))
-    told = told.select(["contact_id", "occurred_at", "type"]).sort_by(
-        [("contact_id", "ascending"), ("occurred_at", "ascending")]
-    )
-    who = np.asarray(told["contact_id"].combine_chunks().dictionary_encode().indices)
+    told = in_time(told, ["type"])
     kind = np.asarray(told["type"].to_pylist(), str)
-    speaks = np.isin(kind, [*no, *yes])
-    place = np.maximum.accumulate(np.where(speaks, np.arange(kind.size), -1))
-    sent = (kind == "sent") & (place >= 0)
-    sent[sent] = who[place[sent]] == who[sent]
-    sent[sent] = np.isin(kind[place[sent]], no)
+    place = latest(told, np.isin(kind, [*no, *yes]))
+    sent = (kind == "sent") & (place >= 0) & np.isin(kind[place], no)
     if sent.any():
         yield LogFinding(
             "sends after a no",

@@ -12,6 +12,7 @@ from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.first_look import SOURCES, of_signal
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
+from nurture_rl.appraisal.health.in_time import in_time, latest
 
 _MANY_CONTACTS = 2_000  # from which on every signal of a healthy log is there
 _MACHINE_LAG_US = 3_000_000  # a click so soon after the mail came is a program's
@@ -85,18 +86,12 @@ def _people(contacts: pa.Table) -> Iterator[LogFinding]:
 
 
 def _machines(events: pa.Table) -> Iterator[LogFinding]:
-    order = events.select(["contact_id", "occurred_at", "type", "is_machine"]).sort_by(
-        [("contact_id", "ascending"), ("occurred_at", "ascending")]
-    )
-    who = np.asarray(order["contact_id"].combine_chunks().dictionary_encode().indices)
+    order = in_time(events, ["type", "is_machine"])
     at = np.asarray(pc.cast(order["occurred_at"], pa.int64()))
     came = np.asarray(pc.is_in(order["type"], pa.array(["sent", "delivered"])))
     click = np.asarray(pc.and_(pc.equal(order["type"], "click"), pc.invert(order["is_machine"])))
-    place = np.maximum.accumulate(np.where(came, np.arange(came.size), -1))
-    mailed = click & (place >= 0)
-    mailed[mailed] = who[place[mailed]] == who[mailed]
-    fast = mailed.copy()
-    fast[mailed] = at[mailed] - at[place[mailed]] <= _MACHINE_LAG_US
+    place = latest(order, came)
+    fast = click & (place >= 0) & (at - at[place] <= _MACHINE_LAG_US)
     clicks, quick = int(click.sum()), int(fast.sum())
     if quick > _FAST_CLICKS * clicks:
         yield LogFinding(

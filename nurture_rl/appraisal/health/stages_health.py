@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nurture_envs.clock import HOUR_US
 from nurture_envs.journey import Journey
-from nurture_rl.appraisal.first_look import of_signal
+from nurture_rl.appraisal.first_look import first_events, horizon_us, of_signal
 from nurture_rl.appraisal.health.finding import LOOK, LogFinding, share
 
 IntArray = NDArray[np.int64]
@@ -34,18 +33,15 @@ def stages_health(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
     """
     signals = {one.name: one for one in journey.signals}
     stages = [name for name, _ in journey.stages]
-    who = events["contact_id"].combine_chunks().dictionary_encode()
-    row = np.asarray(who.indices)
+    _, began, row = first_events(events)
     at = np.asarray(pc.cast(events["occurred_at"], pa.int64()))
-    first = np.full((len(stages), len(who.dictionary)), _NEVER)
+    first = np.full((len(stages), began.size), _NEVER)
     for k, (_, signal) in enumerate(journey.stages):
         found = np.asarray(of_signal(events, signals[signal]).combine_chunks(), bool)
         np.minimum.at(first[k], row[found], at[found])
     yield from _order(first, stages)
     yield from _orphans(events, journey)
-    began = np.full(len(who.dictionary), _NEVER)
-    np.minimum.at(began, row, at)
-    yield from _stale(first, stages, began, int(at.max()) - _horizon_us(journey))
+    yield from _stale(first, stages, began, int(at.max()) - horizon_us(journey))
 
 
 def _order(first: IntArray, stages: list[str]) -> Iterator[LogFinding]:
@@ -97,7 +93,7 @@ def _orphans(events: pa.Table, journey: Journey) -> Iterator[LogFinding]:
 def _stale(
     first: IntArray, stages: list[str], began: IntArray, due_us: int
 ) -> Iterator[LogFinding]:
-    """Stages that contacts should have reached whose journey is over, and the latest did not."""
+    """Stages that nobody reached of late, though contacts whose journey is over should have."""
     for k, stage in enumerate(stages):
         moments = first[k][first[k] < _NEVER]
         if moments.size < _FEW:
@@ -113,8 +109,3 @@ def _stale(
                 f"{due:,} contacts since, {expected:.0f} would have been expected",
                 "look whether the export of the CRM ended earlier than that of mail and web",
             )
-
-
-def _horizon_us(journey: Journey) -> int:
-    clock = journey.clock
-    return round(clock.periods * clock.period_hours * HOUR_US)

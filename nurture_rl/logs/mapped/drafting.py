@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nurture_rl.logs.mapped.draft_text import mapping_text
 from nurture_rl.logs.mapped.looking import ColumnLook, FileLook
 from nurture_rl.logs.mapped.mapping_file import plain_cell
-from nurture_rl.logs.mapped.translating import ZONED
+from nurture_rl.logs.mapped.translating import NO, YES, ZONED
 from nurture_rl.logs.mapped.words import (
     BECAME,
     COMMON_STAGES,
@@ -297,7 +297,7 @@ def _contacts(sheet: _Sheet, who: Mapping[str, str], has_events: bool) -> list[d
 
 
 def _consent(sheet: _Sheet, column: ColumnLook) -> object:
-    yes, no = {"true", "1", "yes", "y", "on", "ja"}, {"false", "0", "no", "n", "off", "nein"}
+    yes, no = YES | {"ja"}, NO | {"nein"}
     values: dict[str, object] = {}
     for word in column.words:
         plain = plain_cell(word)

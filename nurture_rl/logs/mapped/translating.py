@@ -15,8 +15,8 @@ from nurture_rl.logs.quarantine import reason_where
 UNMAPPED = "unmapped value"
 LEFT_OUT = "left out by the mapping"
 ZONED = r":\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)$"
-_YES = frozenset({"true", "1", "yes", "y", "on"})
-_NO = frozenset({"false", "0", "no", "n", "off"})
+YES = frozenset({"true", "1", "yes", "y", "on"})
+NO = frozenset({"false", "0", "no", "n", "off"})
 _TYPES = {"seconds": 1_000_000, "milliseconds": 1_000}
 
 
@@ -105,7 +105,7 @@ def to_truth(name: str, column: pa.Array) -> Converted:
 
     def read(cell: str) -> str | None:
         word = plain_cell(cell)
-        return "true" if word in _YES else "false" if word in _NO else None
+        return "true" if word in YES else "false" if word in NO else None
 
     values = _each(column, read)
     wrong = pc.and_(column.is_valid(), values.is_null())

@@ -71,7 +71,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 @pytest.mark.parametrize("name", ["stalled_opportunity", "re_engagement"])
 def test_nothing_is_invented_in_a_healthy_log(name: str, tmp_path: Path) -> None:
-    healthy(name, tmp_path)
+    assert healthy(name, tmp_path).kinds() == set()
 
 
 def column(table: pa.Table, name: str, values: Any) -> pa.Table:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.unit.delivery.provider_stand_ins import answering
 
 KEY = "api:secret"
 _MOST = 50  # rows that it gives at once, whatever it is asked for
@@ -122,13 +123,5 @@ def listmonk_stand_in() -> Iterator[Listmonk]:
     """One that runs until the block ends."""
     found = Listmonk()
     handler = type("Handler", (_Handler,), {"listmonk": found})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        found.port = int(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield found
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(handler) as found.port:
+        yield found

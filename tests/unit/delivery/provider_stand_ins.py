@@ -273,16 +273,23 @@ def stand_in(name: str, tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
     """One that runs until the block ends."""
     found = StandIn(name)
     handler = type("Handler", (_Handler,), {"stand_in": found})
+    if tls is not None:
+        found.scheme = "https"
+    with answering(handler, tls) as found.port:
+        yield found
+
+
+@contextmanager
+def answering(handler: Any, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server of its own thread on a free port, until the block ends."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-            found.scheme = "https"
-        found.port = int(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield found
+            yield int(server.server_address[1])
         finally:
             server.shutdown()
             thread.join()

@@ -112,7 +112,7 @@ def standing_of(
 
 
 def _passed_on(journey: Journey, view: ContactView, now_us: int) -> tuple[bool, bool]:
-    """Of who was never escalated: whether a reply waits for an answer, and whether one rests."""
+    """For a contact never escalated: does a reply wait for an answer, is there a rest after one."""
     rules, opened, waits = journey.guardrails.handoffs, list[int](), False
     signals = {one.name: one for one in journey.signals}
     if rules is None:
