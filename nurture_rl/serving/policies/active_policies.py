@@ -57,8 +57,7 @@ class ActivePolicies:
         told = log.policy_changes()
         if told:
             self._require_own(told[-1].after, BundleError)
-        for change in told:
-            self._note_since(change)
+        self._note_all()
         self._lineup = self._lineup_of(Roles(bundle.policy_id))
         self._take_up(told[-1].after if told else None)
         self._begin_experiment()
@@ -197,6 +196,7 @@ class ActivePolicies:
         """Load what roles name, and keep why it is lost where it is; no change waits for it."""
         if self._folder is None:
             return
+        self._note_all()  # before a bundle is there: whoever lists it asks since when
         for name in sorted({*roles.used, *roles.folders} - self._bundles.keys()):
             why = self._missing(name, roles.folders.get(name), self._folder)
             lost = {other: told for other, told in self._lost.items() if other != name}
@@ -220,9 +220,8 @@ class ActivePolicies:
                     f"this server cannot follow another one: policy {name} has a role by the "
                     f"store's log, but {why}"
                 )
+            self._note_all()
             self._take(last)
-        for change in self._log.policy_changes():
-            self._note_since(change)
 
     def _take(self, roles: Roles) -> None:
         self._require_own(roles, StoreUnavailable)
@@ -279,6 +278,10 @@ class ActivePolicies:
             raise
         self._note_since(told)
         return lineup
+
+    def _note_all(self) -> None:
+        for change in self._log.policy_changes():
+            self._note_since(change)
 
     def _note_since(self, change: PolicyChange) -> None:
         for policy_id in {*change.after.folders, *change.after.used}:

@@ -12,6 +12,9 @@ import pytest
 from nurture_rl.release.bundle import Bundle, write_bundle
 from nurture_rl.serving import roles
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.http.policy_wire import policies_out
+from nurture_rl.serving.http.wire import iso
+from nurture_rl.serving.policies.active_policies import ActivePolicies
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.store_errors import StoreUnavailable
@@ -82,3 +85,25 @@ def test_a_bundle_that_loads_for_long_holds_no_decision_up(
         (answer,) = second.decide([Ask("p2")])
         assert getattr(answer, "policy_id", None) == promoted
         assert second.policies.lineup.roles == first.policies.lineup.roles
+
+
+def test_what_another_server_loaded_is_listed_with_its_moment_before_its_roles_are_taken_up(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, made = postgres.fresh_url(), bundles_in(tmp_path)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        first, second = (
+            served(tmp_path, made["first"], store, RunningClock()) for store in (one, other)
+        )
+        promoted = first.policies.load("second", "ops", "try it")
+        first.policies.change("promote", promoted, roles.promoted(promoted), "ops", "good")
+        listed, real = dict[str, str | None](), ActivePolicies._take_last
+
+        def listing(self: ActivePolicies) -> None:
+            found = policies_out({"nurture": self}, 0).policies
+            listed.update({row.policy_id: row.since for row in found})
+            real(self)
+
+        monkeypatch.setattr(ActivePolicies, "_take_last", listing)
+        second.policies.follow()
+        assert listed[promoted] == iso(first.policies.since(promoted))
