@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nurture_rl.logs.atomic import MADE
 from nurture_rl.serving.arm_records import StartedPlan
 
 REPORT = "lift.json"
@@ -124,7 +125,7 @@ def lift_look(folder: Path | None, journey: str, served: StartedPlan | None) -> 
             plan,
         )
     try:
-        paths = sorted(folder.glob(f"*/{REPORT}"), key=_written, reverse=True)
+        paths = sorted(folder.glob(f"{MADE}/{REPORT}"), key=_written, reverse=True)
         known = folder.is_dir()
     except OSError as error:
         return _none(journey, f"{folder} cannot be read: {error}", name, plan)

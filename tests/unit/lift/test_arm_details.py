@@ -95,6 +95,19 @@ def test_mailboxes_are_told_by_family_and_early() -> None:
     ]
 
 
+def test_what_the_log_did_not_know_yet_or_came_before_is_in_no_table() -> None:
+    people, decisions = both()
+    decisions += mail("c0", "policy", 1.0, "welcome", 1)
+    events = [
+        event("c0", "complaint", 1.5, late=2.0),  # told after the log's last day
+        event("c0", "hard_bounce", -1.0),  # before the first decision
+        event("c1", "complaint", 1.5),
+    ]
+    rows = details(people, decisions, events, days=2.0).families
+    told = [(one.arm, one.mails, one.hard_bounces, one.complaints) for one in rows]
+    assert told == [("policy", 1, 0, 0), ("usual", 0, 0, 1)]
+
+
 def test_replies_count_contacts_by_the_class_of_the_log() -> None:
     people, decisions = both()
     events = [

@@ -103,6 +103,16 @@ def test_a_report_that_cannot_be_shown_is_told_and_hides_no_good_one(
     assert problem.startswith("bad: ")
 
 
+def test_what_a_run_that_was_killed_left_is_no_report(tmp_path: Path) -> None:
+    written_read(tmp_path / "whole")
+    written_read(tmp_path / ".made.x.partial", end=datetime(2026, 8, 1, tzinfo=UTC))
+    (tmp_path / ".made.y.partial").mkdir()
+    (tmp_path / ".made.y.partial" / "lift.json").write_text("{", "utf-8")
+    look = lift_look(tmp_path, LEAD, None)
+    assert look.report is not None
+    assert (look.report.folder, list(look.problems)) == ("whole", [])
+
+
 def test_a_pipe_in_place_of_a_report_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "lift.json")
