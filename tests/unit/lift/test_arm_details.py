@@ -132,6 +132,10 @@ def test_influenced_counts_what_would_have_come_anyway_and_incremental_does_not(
             decisions += mail(f"c{k}", "policy", 1.0, "welcome", 1)
         if k % 4 < 2:
             events.append(event(f"c{k}", "meeting_booked", 2.0))
+    decisions += mail("c1", "usual", 1.0, "welcome", 1, journey="renewal")
+    people.append(contact("late"))  # whose window is not over
+    decisions += [decision("late", "policy", 55.0), *mail("late", "policy", 56.0, "welcome", 1)]
+    events.append(event("late", "meeting_booked", 57.0))
     policy, usual = (
         one
         for one in details(people, decisions, events).pipeline
