@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.report_format import ReportFormat
-from nurture_rl.serving.senders.cloudevents_http import CloudEventsHttp
+from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
 from nurture_rl.serving.senders.customerio import CustomerIo
 from nurture_rl.serving.senders.mailgun import Mailgun
 from nurture_rl.serving.senders.mautic_webhook import MauticWebhook
@@ -26,7 +26,7 @@ class _Kind(Protocol):
 
 
 _KINDS: tuple[_Kind, ...] = (
-    *(CloudEventsHttp, CustomerIo, Mailgun, MauticWebhook, Postmark, Segment, SendGrid),
+    *(CloudEventsIn, CustomerIo, Mailgun, MauticWebhook, Postmark, Segment, SendGrid),
     SesOverSns,
 )
 # By name; each makes its adapter of the file NAME.key.

@@ -11,7 +11,7 @@ import pytest
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.report_format import UntranslatedRow
-from nurture_rl.serving.senders.cloudevents_http import CloudEventsHttp
+from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
 from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.senders.mailgun import Mailgun, TokensSeen
 from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
@@ -184,7 +184,7 @@ EVENT = {
 
 
 def test_a_cloudevent_is_the_same_in_all_three_modes() -> None:
-    adapter = CloudEventsHttp(SECRET.encode())
+    adapter = CloudEventsIn(SECRET.encode())
     data = {"value": 2.5, "topic": "é"}
     binary = {f"ce-{name}": cell for name, cell in EVENT.items()}
     whole = {**EVENT, "data": data}
@@ -203,7 +203,7 @@ def test_a_cloudevent_is_the_same_in_all_three_modes() -> None:
 
 
 def test_source_and_id_together_name_a_cloudevent() -> None:
-    adapter = CloudEventsHttp(SECRET.encode())
+    adapter = CloudEventsIn(SECRET.encode())
 
     def name(**cells: str) -> str:
         row = {**EVENT, "data": {"event_id": "own", "value": 1.0}, **cells}
@@ -218,4 +218,4 @@ def test_source_and_id_together_name_a_cloudevent() -> None:
 def test_a_cloudevent_without_what_it_must_have_is_refused(lacking: str) -> None:
     row = {name: cell for name, cell in {**EVENT, "data": {}}.items() if name != lacking}
     with pytest.raises(UntranslatedRow, match=lacking):
-        CloudEventsHttp(SECRET.encode()).events(row)
+        CloudEventsIn(SECRET.encode()).events(row)

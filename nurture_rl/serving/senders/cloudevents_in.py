@@ -27,14 +27,14 @@ _data_in = msgspec.json.Decoder(Any)
 
 
 @dataclass(frozen=True, slots=True)
-class CloudEventsHttp(FormattedRows):
+class CloudEventsIn(FormattedRows):
     """Reads CloudEvents whose data is a row of `POST /v1/events`."""
 
     token: bytes = field(repr=False)
     format: ClassVar[ReportFormat] = CLOUDEVENTS
 
     @classmethod
-    def of(cls, key_file: Path) -> CloudEventsHttp:
+    def of(cls, key_file: Path) -> CloudEventsIn:
         """The adapter for a token.
 
         Raises:
