@@ -81,6 +81,22 @@ def read_raw(path: Path, kind: TableKind, actions: Sequence[str] | None = None) 
     return RawTable(typed.rows, pa.concat_tables([unreadable, typed.quarantine]))
 
 
+def read_lines(lines: Sequence[tuple[int, bytes]], file: str, kind: TableKind) -> RawTable:
+    """Read rows of one table that are JSON objects of its columns.
+
+    Args:
+        lines: the line of the file that each came from, 1-based, and the object.
+        file: its name.
+        kind: the table.
+    """
+    table, extras, places, bad = read_jsonl((text for _, text in lines), kind)
+    source = RawCells(table, extras, [lines[place - 1][0] for place in places], [])
+    typed = _typed(source, file, kind, None)
+    placed = [BadLine(lines[one.line - 1][0], one.reason, one.text) for one in bad]
+    refused = quarantine_lines(file, kind, placed)
+    return RawTable(typed.rows, pa.concat_tables([refused, typed.quarantine]))
+
+
 def _find(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
     name = path.name
     if name.endswith(".parquet"):
