@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_envs.stops import OTHER_TYPES, plain
 from nurture_rl.logs.csv_records import lines_of, read_csv_lines
+from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.mapped.file_cells import decoded
 from nurture_rl.logs.mapped.mapping_file import FileMapping, plain_cell
 from nurture_rl.logs.mapped.translating import LEFT_OUT
 from nurture_rl.logs.quarantine import BadLine, quarantine_lines
-from nurture_rl.logs.readers import RawTable, read_lines
+from nurture_rl.logs.readers import RawCells, RawTable, typed
 from nurture_rl.logs.reported.known_formats import FORMATS
 from nurture_rl.logs.reported.report_format import (
     ReportedContact,
@@ -65,10 +67,19 @@ def read_exported(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]
         bad += read.bad
         for kind, lines in _lines(read).items():
             if lines:
-                found[kind].append(read_lines(lines, path.name, kind))
+                found[kind].append(_typed(lines, path.name, kind))
     unread = quarantine_lines(path.name, TableKind.EVENTS, bad)
     found[TableKind.EVENTS].append(RawTable(raw_schema(TableKind.EVENTS).empty_table(), unread))
     return {kind: _joined(kind, parts) for kind, parts in found.items() if parts}
+
+
+def _typed(lines: list[tuple[int, bytes]], file: str, kind: TableKind) -> RawTable:
+    """Objects of a table's own columns, each with the line that it came from, as typed rows."""
+    table, extras, places, bad = read_jsonl((text for _, text in lines), kind)
+    numbers = np.asarray([line for line, _ in lines], np.int64)
+    placed = [BadLine(lines[one.line - 1][0], one.reason, one.text) for one in bad]
+    own = numbers[np.asarray(places, np.int64) - 1]
+    return typed(RawCells(table, extras, own, placed), file, kind)
 
 
 def _joined(kind: TableKind, parts: list[RawTable]) -> RawTable:
