@@ -32,8 +32,8 @@ from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.cli.main import main
 from nurture_rl.cli.verb_record import DONE
 from nurture_rl.cli.verbs import VERBS
-from nurture_rl.release.bundle import write_bundle
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
+from nurture_rl.release.bundle import write_bundle
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
 from tests.contract.shown_commands import LINES, REAL_LOGS, TWO_LEARNERS
@@ -207,7 +207,9 @@ def write_files() -> None:
 
 def write_replies() -> None:
     """A mailbox, whose addresses they are, labelled replies, and a ledger of deliveries."""
-    mail = "From a@x.example\nFrom: a@x.example\nDate: 1 Mar 2026 10:00:00 +0000\n\nUnsubscribe me\n"
+    mail = (
+        "From a@x.example\nFrom: a@x.example\nDate: 1 Mar 2026 10:00:00 +0000\n\nUnsubscribe me\n"
+    )
     Path("inbox.mbox").write_text(mail, "utf-8")
     Path("recipients.csv").write_text("contact_id,email\na,a@x.example\n", "utf-8")
     for name in ("our-replies.csv", "later-replies.csv"):
