@@ -52,8 +52,8 @@ class RepliesOptions:
     labels: tuple[str, ...] = ()
     # Topics of objections by their kind, such as [price=pricing,trust=security]; a journey's words.
     topics: tuple[str, ...] = ()
-    # Days without mail after a reply whose class is not clear, or from the wrong person, >= 0: it may
-    # be an opt-out, and somebody has to read it first.
+    # Days without mail after a reply whose class is not clear, or from the wrong person, >= 0: it
+    # may be an opt-out, and somebody has to read it first.
     hold_days: float = 7.0
     days: float = 14.0  # of an IMAP server: mails of the last so many days, > 0
     password_file: str | None = None  # of its user, mode 0600; null: none
