@@ -27,7 +27,7 @@ ORDER = [
     ["nurture_rl.ope"],
     ["nurture_rl.lift"],
     ["nurture_rl.appraisal"],
-    ["nurture_rl.interchange"],
+    ["nurture_rl.interchange", "nurture_rl.replies"],
     ["nurture_rl.release"],
     ["nurture_rl.papers"],
     ["nurture_rl.serving"],
