@@ -49,6 +49,7 @@ LANGUAGE = (
         "fields",
         "crowd_limits",
         "handoff_rules",
+        "switchback",
         "experiment",
         "journey",
     ),
