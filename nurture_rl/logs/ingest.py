@@ -20,10 +20,12 @@ from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.kept_private import kept_private, without_content
 from nurture_rl.logs.machine_marks import BY, mark_machines
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
+from nurture_rl.logs.privacy_rules import PRIVACY_FILE, load_privacy
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.schema import (
     BESIDE,
@@ -102,16 +104,23 @@ def ingest_folder(
             says how long a log may be silent, its name fills what decisions leave out.
         now_us: UTC instant of the reading, microseconds, where events after it are impossible.
 
+    Rules of privacy (`privacy.yaml` in the folder) say what of it may be written (`kept_private`).
+
     Raises:
         LogError: a file cannot be read, or no usable event or contact is left; in the latter
             case the quarantine is written to `<out>.quarantine.parquet`.
     """
     reading = Reading(action_ids, catalog_hash, journey, now_us)
+    rules = load_privacy(folder)
     checked = _read_and_check(folder, reading, progress)
+    if rules is not None:
+        checked = replace(checked, quarantine=without_content(checked.quarantine))
     _require_usable(checked, folder, out)
     unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
-    quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
     unified, notes = _without_machines(unified)
+    if rules is not None:
+        unified = kept_private(unified, rules)
+    quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
     checked = replace(
         checked, rows=unified.rows, quarantine=quarantine, notes=(*checked.notes, *notes)
     )
@@ -214,7 +223,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
