@@ -20,6 +20,7 @@ from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.machine_marks import BY, mark_machines
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
@@ -110,7 +111,10 @@ def ingest_folder(
     _require_usable(checked, folder, out)
     unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
     quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
-    checked = replace(checked, rows=unified.rows, quarantine=quarantine)
+    unified, notes = _without_machines(unified)
+    checked = replace(
+        checked, rows=unified.rows, quarantine=quarantine, notes=(*checked.notes, *notes)
+    )
     _require_usable(checked, folder, out)
     tables, added = _final_tables(unified)
     summary = _summarise(checked, tables, unified, added)
@@ -127,6 +131,17 @@ def ingest_folder(
         pq.write_table(quarantine, partial / "quarantine.parquet")
         (partial / "summary.json").write_bytes(summary.to_json())
     return summary
+
+
+def _without_machines(unified: Unified) -> tuple[Unified, list[str]]:
+    """The rows with clicks and opens of machines marked, and how many there are."""
+    marked = mark_machines(unified.rows[TableKind.EVENTS])
+    if not marked.reasons:
+        return unified, []
+    reasons = ", ".join(f"{rows} {reason}" for reason, rows in marked.reasons.items())
+    many = counted(sum(marked.reasons.values()), "click or open", "clicks and opens")
+    note = f"{many} marked as a machine's, by their looks: {reasons}; the property {BY} says which"
+    return replace(unified, rows={**unified.rows, TableKind.EVENTS: marked.rows}), [note]
 
 
 def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], None]) -> _Checked:
