@@ -87,6 +87,7 @@ def test_an_earlier_read_tells_nothing_but_the_day(served: dict[str, Any], tmp_p
     look = lift_look(tmp_path / "lift", "inbound_lead", served["plan"])
     assert (look.missing, list(look.problems)) == ("", [])
     assert look.report is not None
+    assert look.report.read_once
     assert {(one.lower, one.verdict) for one in look.report.figures} == {(None, "cannot tell yet")}
 
 
