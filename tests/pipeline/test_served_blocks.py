@@ -77,7 +77,11 @@ def test_blocks_of_the_log_are_compared_as_they_were_served(
     entry = yaml.safe_load((folder / "next.yaml").read_text("utf-8"))["experiment"]
     assert (entry["unit"], entry["first_day"]) == ("time", "2027-04-10")
     for name in ("lift.html", "lift.md"):
-        assert "rounds of blocks" in (folder / name).read_text("utf-8")
+        told = (folder / name).read_text("utf-8")
+        assert "rounds of blocks" in told
+        assert "Begins (Europe/Berlin)" in told  # and by its days: in UTC they begin the day before
+        assert "2027-03-23" in told
+        assert "2027-03-22" not in told
 
 
 def test_an_earlier_read_tells_nothing_but_the_day(served: dict[str, Any], tmp_path: Path) -> None:
