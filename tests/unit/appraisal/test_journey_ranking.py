@@ -36,7 +36,9 @@ def log(folder: Path, meetings: int, opened: int = 0) -> Path:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "events.jsonl").write_text(text, "utf-8")
     people = [{"contact_id": f"lead{n}", "consent": True} for n in range(200)]
-    (folder / "contacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in people), "utf-8")
+    (folder / "contacts.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in people), "utf-8"
+    )
     return folder
 
 
