@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from nurture_envs.clock import require_zone
 
@@ -32,8 +33,7 @@ class Switchback:
         Args:
             now_us: microseconds since 1970 UTC.
         """
-        at = (_EPOCH + timedelta(microseconds=now_us)).astimezone(require_zone(self.zone))
-        return (at.date() - self.first_day).days // self.block_days
+        return (_local_day(now_us, self.zone) - self.first_day).days // self.block_days
 
     def day_begins_us(self, day: int) -> int:
         """When a day begins, counted from the first day, microseconds since 1970 UTC.
@@ -67,9 +67,20 @@ def block_arm(salt: str, arms: Collection[str], block: int) -> str:
         Design and analysis of switchback experiments, on designs that are drawn by chance.
     """
     turn, place = divmod(block, len(arms))
+    return _order(salt, tuple(arms), turn)[place]
+
+
+@lru_cache(maxsize=64)  # all contacts of a request ask for the same moment
+def _local_day(now_us: int, zone: str) -> date:
+    return (_EPOCH + timedelta(microseconds=now_us)).astimezone(require_zone(zone)).date()
+
+
+@lru_cache(maxsize=64)
+def _order(salt: str, arms: tuple[str, ...], turn: int) -> list[str]:
+    """The arms of a round, in order."""
     key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
 
     def drawn(arm: str) -> bytes:
         return hashlib.blake2b(f"round {turn}: {arm}".encode(), key=key, digest_size=16).digest()
 
-    return sorted(arms, key=drawn)[place]
+    return sorted(arms, key=drawn)
