@@ -63,8 +63,8 @@ def block_arm(salt: str, arms: Collection[str], block: int) -> str:
         arms: their names, in any order.
         block: its number; negative before the first day.
 
-    Source: randomisation within pairs of consecutive periods; Bojinov, Simchi-Levi & Zhao (2023),
-        Design and analysis of switchback experiments, on designs that are drawn by chance.
+    Source: Fisher (1935), The Design of Experiments, on randomised blocks; Missault et al. (2025),
+        Robust and efficient multiple-unit switchback experimentation, on balance over time.
     """
     turn, place = divmod(block, len(arms))
     return _order(salt, tuple(arms), turn)[place]
