@@ -15,6 +15,7 @@ from nurture_rl.appraisal.estimation import (
 )
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation
+from nurture_rl.appraisal.on_estimates import hidden_by_policy, without_verdicts
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk.harm_limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
@@ -101,10 +102,13 @@ def appraise(
     evaluation = _within(evaluation, held)
     rivals = candidates or [name for name in policies if name != reference] or list(policies)
     chosen = candidate or best_of(evaluation, rivals)
+    hidden = hidden_by_policy(log, carried, config.level)
+    evaluation = without_verdicts(evaluation, hidden, log, config.estimated_propensities)
     case = _Case(
         log, asked, of_kpis, evaluation, chosen, beside, design, together, refused, carried
     )
-    return replace(_with_appendices(case, config, candidates, (checks, targets), rng), limits=held)
+    made = _with_appendices(case, config, candidates, (checks, targets), rng)
+    return replace(made, limits=held, hidden=hidden)
 
 
 def _carried(

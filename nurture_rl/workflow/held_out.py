@@ -115,4 +115,5 @@ def evaluation_view(
         action_factors=catalog.factors,
         discount=journey.reward.discount if reward is None else 1.0,
         unit=journey.reward.unit,
+        estimated=kept.estimated is not None and bool(kept.estimated.any()),
     )

@@ -56,7 +56,7 @@ def fit_propensities(log: EvaluationLog, config: PropensityFit) -> FittedPropens
     probabilities = np.zeros(mask.shape)
     for held_out in range(config.folds):
         training, test = fold != held_out, fold == held_out
-        theta = _fit(x[training], mask[training], action[training], config)
+        theta = fit_masked_logit(x[training], mask[training], action[training], config)
         probabilities[test] = masked_softmax(x[test] @ theta, mask[test])
     return FittedPropensities(rows.astype(np.int64), probabilities)
 
@@ -68,7 +68,17 @@ def masked_softmax(scores: FloatArray, mask: BoolArray) -> FloatArray:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def _fit(x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit) -> FloatArray:
+def fit_masked_logit(
+    x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit
+) -> FloatArray:
+    """Coefficients theta of the model above by penalised maximum likelihood, [d, a].
+
+    Args:
+        x: contexts, the first column an intercept of 1, [n, d].
+        mask: legal actions, [n, a].
+        action: taken, [n].
+        config: penalty and iterations.
+    """
     shape = (x.shape[1], mask.shape[1])
     taken = np.zeros(mask.shape)
     taken[np.arange(action.size), action] = 1.0
