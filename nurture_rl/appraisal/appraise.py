@@ -66,9 +66,8 @@ def appraise(
         rng: deals contacts to folds.
         config: `level` is meant for all candidates together and shared out among them.
         beside: days, segments, key figures, harms, factors and the episodes that are open.
-        candidate: the policy the verdict is about; None for the best of the candidates: the one
-            whose difference has the highest lower bound, which may be picked after the fact
-            because the bounds hold together.
+        candidate: the policy the verdict is about; None for the candidate with the highest lower
+            bound, which may be picked after the fact because the bounds hold together.
 
     Raises:
         NurtureError: what `evaluate_policies` refuses.

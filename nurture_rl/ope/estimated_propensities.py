@@ -1,7 +1,7 @@
 """With which chance a programme took its actions, where nobody wrote it down: a model's answer.
 
 It rests on what features say. What else the programme knew is hidden from it, which
-`bounds.hidden_confounding` asks about.
+`nurture_rl.ope.bounds.hidden_confounding` asks about.
 """
 
 from __future__ import annotations
@@ -13,13 +13,21 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from nurture_rl.errors import FitError
-from nurture_rl.ope.checks.calibration_check import calibration_error
-from nurture_rl.ope.checks.propensity_fit import PropensityFit, fit_masked_logit, masked_softmax
-from nurture_rl.ope.log import BoolArray, FloatArray, IntArray
+from nurture_rl.ope.action_chances import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    LogitFit,
+    calibration_error,
+    fit_masked_logit,
+    masked_softmax,
+)
 
 FIXED = 0.98  # share of the decisions of a step that took one send, from which it is a fixed step
 _FEW = 50  # decisions of a step with a choice below which nothing is called fixed
-_MODEL = PropensityFit(folds=5, ridge=1e-3, most_rows=30_000, iterations=150)
+_MODEL = LogitFit(ridge=1e-3, iterations=150)
+_FOLDS = 5  # groups of contacts
+_MOST_ROWS = 30_000  # decisions that a fold is fitted to; contacts beyond are left out evenly
 _POWERS = (0.1, 10.0)  # of the model's chances, between which calibration looks
 _CERTAIN = 0.98  # chance from which the model leaves as good as nothing open
 
@@ -132,14 +140,14 @@ def _frequencies(possible: BoolArray, action: IntArray) -> FloatArray:
 def _cross_fitted(log: ProgrammeLog, possible: BoolArray, rows: IntArray) -> FloatArray:
     """The model's chances for contacts it never saw, [m, a]."""
     cluster = np.unique(log.cluster[rows], return_inverse=True)[1]
-    folds = _MODEL.folds
+    folds = _FOLDS
     if cluster.max() + 1 < folds:
         raise FitError(
             f"propensities are estimated without the contact they are for: expected at least "
             f"{folds} contacts with a choice, got {int(cluster.max()) + 1}; give a longer log"
         )
     x, mask, action = _design(log, rows), possible[rows], log.action[rows]
-    every = max(-(-rows.size * (folds - 1) // (folds * _MODEL.most_rows)), 1)
+    every = max(-(-rows.size * (folds - 1) // (folds * _MOST_ROWS)), 1)
     fold, used = cluster % folds, (cluster // folds) % every == 0
     chances = np.zeros(mask.shape)
     for held_out in range(folds):

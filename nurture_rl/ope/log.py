@@ -36,7 +36,8 @@ class EvaluationLog:
     action_factors: FloatArray  # factor columns of the catalogue, [a, k]
     discount: float  # per bin, in (0, 1]
     unit: str  # what a reward is counted in, such as "EUR"
-    estimated: bool = False  # propensities are a model's, nobody logged them
+    # Propensities are a model's, nobody logged them: every number then has bounds beside it.
+    estimated: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -69,7 +70,6 @@ def evaluation_log(
     discount: float,
     unit: str,
     logged_probabilities: ArrayLike | None = None,
-    estimated: bool = False,
 ) -> EvaluationLog:
     """Check logged decisions and make them an `EvaluationLog`.
 
@@ -87,7 +87,6 @@ def evaluation_log(
         discount: per bin, in (0, 1].
         unit: what a reward is counted in, such as "EUR".
         logged_probabilities: the logging policy's whole distribution, [N, a].
-        estimated: whether propensities are a model's; every number then has bounds beside it.
 
     Raises:
         LogError: no row, rows out of order, gaps in episode numbers, rewards or features that are
@@ -113,7 +112,6 @@ def evaluation_log(
         action_factors=np.asarray(action_factors, dtype=np.float64),
         discount=float(discount),
         unit=unit,
-        estimated=estimated,
     )
     require_valid(log)
     return log

@@ -18,10 +18,11 @@ from nurture_rl.errors import ConfigError, NurtureError
 from nurture_rl.release.signing import fingerprint
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.from_sends import DECISIONS_ARE
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
 from nurture_rl.workflow.ranges import require_ranges
 from nurture_rl.workflow.release_region import AUTO, is_open
-from nurture_rl.workflow.run_config import DECISIONS_ARE, PolicyConfig, RunConfig
+from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 
 Record = TypeVar("Record")
 SOURCES = ("reference", "hillstrom", "heartsteps", "starbucks_offers", "folder")

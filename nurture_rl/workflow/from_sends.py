@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,21 +18,22 @@ from nurture_envs.actions import ActionCatalog
 from nurture_envs.guardrails import Reason
 from nurture_envs.guardrails.reasons import reason_names
 from nurture_envs.journey import Journey
-from nurture_rl.features.from_sends import past_decisions, told_sends, with_topics
 from nurture_rl.features.past_masks import past_reasons
+from nurture_rl.features.past_programme import past_decisions, told_sends, with_topics
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.places import PLACES
 from nurture_rl.logs.quarantine import BROKEN
 from nurture_rl.logs.schema import TableKind
+from nurture_rl.ope.action_chances import BoolArray, IntArray
 from nurture_rl.ope.estimated_propensities import (
     EstimatedPropensities,
     ProgrammeLog,
     estimated_propensities,
 )
-from nurture_rl.ope.log import BoolArray, FloatArray, IntArray
 from nurture_rl.wording import counted
 from nurture_rl.workflow.raw_folder import write_json
 
+DECISIONS_ARE = LOGGED, FROM_SENDS = "logged", "from_sends"  # what `data.decisions` may be
 PROPENSITIES = "propensities.json"  # in the folder of such a log: how they were estimated
 RARE = 0.01  # share of the sends up to which a broken rule is an exception, and set aside
 # What no programme may have ignored by intent; else a rule that many sends break was none of it.
@@ -50,8 +51,8 @@ class Reconstructed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Estimated:
-    """A decision table with propensities, and which decisions have to go."""
+class Allowed:
+    """A decision table with masks, and which decisions have to go."""
 
     table: pa.Table  # without the decisions that have to go
     against: Mapping[str, str]  # reasons by decision id, whole episodes
@@ -97,23 +98,20 @@ def reconstruct(
     return Reconstructed(events, past.decisions, told)
 
 
-def estimate(out: Path, table: pa.Table, journey: Journey, default_zone: str) -> Estimated:
-    """Put legal actions and estimated propensities into a decision table, and say how.
+def allow(tables: Path, table: pa.Table, journey: Journey, default_zone: str) -> Allowed:
+    """Put what the guardrails would have allowed into a table of reconstructed decisions.
 
     Where the programme broke a rule of the journey's guardrails in more than `RARE` of its sends,
-    the rule was none of the programme's and narrows nothing; the sends that break any other are set
-    aside. `PROPENSITIES` in the folder holds what was found.
+    the rule was none of the programme's and narrows nothing; the sends that break any other are to
+    be set aside, with their episodes.
 
     Args:
-        out: the folder of the stage; its `tables` are read, and their decisions written anew.
+        tables: the checked tables.
         table: the decision table of reconstructed decisions.
         journey: whose guardrails and catalogue.
         default_zone: where contacts of unknown zone live.
-
-    Raises:
-        FitError: no decision had a choice, or there are too few contacts.
     """
-    tables, catalog = out / "tables", ActionCatalog.of(journey)
+    catalog = ActionCatalog.of(journey)
     events, contacts = (
         pq.read_table(tables / f"{name}.parquet") for name in ("events", "contacts")
     )
@@ -123,9 +121,26 @@ def estimate(out: Path, table: pa.Table, journey: Journey, default_zone: str) ->
     against, kept = _set_aside(table, broken)
     mask = (forbidden & ~loosened.bits) == 0
     mask[np.arange(len(action)), action] = True
-    table, mask, action = table.filter(pa.array(kept)), mask[kept], action[kept]
-    found = estimated_propensities(_seen(table, mask, action))
-    told = (*_told(found, catalog, len(table)), *loosened.told)
+    table = _with_columns(table.filter(pa.array(kept)), mask=mask[kept])
+    return Allowed(table, against, loosened.told)
+
+
+def estimate(out: Path, table: pa.Table, journey: Journey) -> tuple[pa.Table, tuple[str, ...]]:
+    """Put estimated propensities into a decision table and the checked decisions, and say how.
+
+    Args:
+        out: the folder of the stage: its tables get the propensities too, and it gets
+            `PROPENSITIES`, which holds what was found.
+        table: of `allow`.
+        journey: whose catalogue.
+
+    Raises:
+        FitError: no decision had a choice, or there are too few contacts.
+    """
+    catalog = ActionCatalog.of(journey)
+    seen = _seen(table, catalog)
+    found = estimated_propensities(seen)
+    told = tuple(_told(found, catalog, len(table)))
     write_json(
         out / PROPENSITIES,
         {
@@ -138,15 +153,17 @@ def estimate(out: Path, table: pa.Table, journey: Journey, default_zone: str) ->
             "notes": list(told),
         },
     )
-    table = _with_chances(table, mask, found.probabilities, action)
+    chance = found.probabilities[np.arange(len(table)), seen.action]
+    table = _with_columns(table, propensity=chance, probabilities=found.probabilities)
+    tables = out / "tables"
     decisions = pq.read_table(tables / "decisions.parquet")
     row = pc.index_in(_flat(decisions["decision_id"]), value_set=_flat(table["decision_id"]))
     for name in ("propensity", "probabilities", "mask"):
         at = decisions.schema.get_field_index(name)
-        column = pc.coalesce(pc.take(_flat(table[name]), row), _flat(decisions[name]))
+        column = pc.take(_flat(table[name]), row)
         decisions = decisions.set_column(at, decisions.schema.field(name), column)
     _keep(tables, decisions)
-    return Estimated(table, against, told)
+    return table, told
 
 
 def _set_aside(table: pa.Table, broken: NDArray[np.int32]) -> tuple[dict[str, str], BoolArray]:
@@ -200,12 +217,20 @@ def _hint(bits: int) -> str:
     return ""
 
 
-def _seen(table: pa.Table, mask: BoolArray, action: IntArray) -> ProgrammeLog:
-    flat = _flat(table["features"]).flatten()
-    features = np.asarray(flat, np.float32).reshape(len(table), -1)
-    cluster = np.unique(_text(table["cluster"]).astype(str), return_inverse=True)[1]
-    step = np.asarray(table["step"], np.int64)
-    return ProgrammeLog(features, mask, action, step, cluster.astype(np.int64))
+def _seen(table: pa.Table, catalog: ActionCatalog) -> ProgrammeLog:
+    features, mask = (
+        np.asarray(_flat(table[name]).flatten().to_numpy(zero_copy_only=False)).reshape(
+            len(table), -1
+        )
+        for name in ("features", "mask")
+    )
+    return ProgrammeLog(
+        features=features.astype(np.float32),
+        mask=mask.astype(np.bool_),
+        action=catalog.indices(table["action"].to_pylist()),
+        step=np.asarray(table["step"], np.int64),
+        cluster=np.unique(_text(table["cluster"]), return_inverse=True)[1].astype(np.int64),
+    )
 
 
 def _told(found: EstimatedPropensities, catalog: ActionCatalog, rows: int) -> list[str]:
@@ -248,18 +273,13 @@ def _other_acts(events: pa.Table, journey: Journey) -> list[str]:
     ]
 
 
-def _with_chances(
-    table: pa.Table, mask: BoolArray, probabilities: FloatArray, action: IntArray
-) -> pa.Table:
-    n, a = mask.shape
-    ends = pa.array(np.arange(n + 1) * a, pa.int32())
-    chance = probabilities[np.arange(n), action]
-    columns: Sequence[tuple[str, pa.Array]] = (
-        ("propensity", pa.array(chance, mask=chance <= 0.0)),
-        ("probabilities", pa.ListArray.from_arrays(ends, pa.array(probabilities.ravel()))),
-        ("mask", pa.ListArray.from_arrays(ends, pa.array(mask.ravel()))),
-    )
-    for name, column in columns:
+def _with_columns(table: pa.Table, **values: NDArray[np.generic]) -> pa.Table:
+    """A table with columns replaced, [n] or [n, a] each."""
+    for name, value in values.items():
+        column = pa.array(value.ravel())
+        if value.ndim == 2:
+            ends = pa.array(np.arange(len(value) + 1) * value.shape[1], pa.int32())
+            column = pa.ListArray.from_arrays(ends, column)
         at = table.schema.get_field_index(name)
         table = table.set_column(at, table.schema.field(name), column)
     return table

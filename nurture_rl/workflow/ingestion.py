@@ -30,10 +30,9 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.stray import lone_end
 from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.wording import counted
-from nurture_rl.workflow.from_sends import estimate, reconstruct
+from nurture_rl.workflow.from_sends import FROM_SENDS, allow, estimate, reconstruct
 from nurture_rl.workflow.raw_folder import raw_tables, require_unchanged, write_json
 from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
-from nurture_rl.workflow.run_config import FROM_SENDS
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.run_config import DataConfig
@@ -91,10 +90,13 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     settle(tables, _by_id(decisions, against) | _by_id(made.table, late))
     estimated: tuple[str, ...] = ()
     if from_sends:
-        found = estimate(out, table, journey, data.default_zone)
-        settle(tables, found.against)
-        table, estimated = found.table, (*past.told, *found.notes)
+        allowed = allow(tables, table, journey, data.default_zone)
+        settle(tables, allowed.against)
+        table, estimated = allowed.table, (*past.told, *allowed.notes)
     _require_share(workshop, data, tables, len(table), out)
+    if from_sends:
+        table, how = estimate(out, table, journey)
+        estimated += how
     pq.write_table(table, out / "decision_table.parquet")
     starts = start_states(events, contacts, table, journey, data.default_zone)
     share = np.array([held_out_share(name) for name in starts.pop("cluster")])

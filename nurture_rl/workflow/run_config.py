@@ -20,9 +20,6 @@ from nurture_rl.workflow.typed import composable
 ASKED_ELSEWHERE = ("level", "candidates", "rules", "margin")
 
 
-DECISIONS_ARE = LOGGED, FROM_SENDS = "logged", "from_sends"  # what `data.decisions` may be
-
-
 @dataclass
 class TrustConfig:
     """How far a learned policy may move from the logging policy; what the log can still judge."""

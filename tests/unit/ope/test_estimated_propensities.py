@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import FitError
-from nurture_rl.ope.checks.propensity_fit import masked_softmax
+from nurture_rl.ope.action_chances import FloatArray, masked_softmax
 from nurture_rl.ope.estimated_propensities import ProgrammeLog, estimated_propensities
-from nurture_rl.ope.log import FloatArray
 
 
 def drawn(seed: int, n: int = 6000, steps: int = 3) -> tuple[ProgrammeLog, FloatArray]:

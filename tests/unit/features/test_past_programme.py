@@ -16,7 +16,8 @@ from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features import decision_table
-from nurture_rl.features.from_sends import (
+from nurture_rl.features.past_masks import past_reasons
+from nurture_rl.features.past_programme import (
     AFTER,
     BEFORE,
     DECIDED,
@@ -28,7 +29,6 @@ from nurture_rl.features.from_sends import (
     told_sends,
     with_topics,
 )
-from nurture_rl.features.past_masks import past_reasons
 from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.policies.build import PolicyContext, build_policy

@@ -24,7 +24,6 @@ from nurture_rl.logs.schema import DECISIONS, OF_PROPENSITY, WALL_TIME
 from nurture_rl.wording import counted
 
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 PAST, ESTIMATED = "past_programme", "estimated"  # policy, and source of the propensities
 # What became of a send. All but the first are no decision of the programme.
