@@ -18,7 +18,7 @@ from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.interchange.cells import TableColumns
 from nurture_rl.interchange.containers import require_file
 from nurture_rl.interchange.logged_rows import LoggedRows, Meaning, RefusedRow
-from nurture_rl.logs.csv_records import read_csv_records
+from nurture_rl.logs.csv_blocks import read_csv
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -156,11 +156,9 @@ def _table(
             table = pq.ParquetFile(source).read()
             return table, np.arange(1, len(table) + 1, dtype=np.int64), "row", (), source.name
         if source.name.endswith((".csv", ".csv.gz")):
-            records = read_csv_records(source)
-            cells = {name: pa.array(cells, pa.string()) for name, cells in records.columns.items()}
+            records = read_csv(source)
             broken = tuple(RefusedRow(source.name, bad.line, bad.reason) for bad in records.bad)
-            lines = np.array(records.lines, dtype=np.int64)
-            return pa.table(cells), lines, "line", broken, source.name
+            return records.table, records.lines, "line", broken, source.name
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise LogError(
             f"expected {source.name} to be a whole, readable table, got: "

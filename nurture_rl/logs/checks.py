@@ -101,9 +101,13 @@ def unknown_word(
 ) -> pa.Array:
     """A reason for each word outside the vocabulary, with the nearest known one."""
     words = _column(rows[name])
+    if words.null_count == len(words):
+        return pa.nulls(len(words), pa.string())
     unknown = pc.and_(
         words.is_valid(), pc.invert(pc.is_in(words, value_set=pa.array(sorted(known))))
     )
+    if not pc.any(unknown).as_py():
+        return pa.nulls(len(words), pa.string())
     strange = pc.unique(words.filter(unknown)).to_pylist()
     nearest = [_nearest(word, sorted(known)) for word in strange]
     hint = pa.array(nearest, pa.string()).take(
@@ -137,11 +141,12 @@ def _common_reasons(rows: pa.Table, kind: TableKind) -> list[pa.Array]:
 
 def _missing_fields(rows: pa.Table, names: Sequence[str], nobody: pa.Array | None) -> pa.Array:
     """The fields that each row lacks, all at once; who is named too where something else lacks."""
-    if not names:
+    lacking = [name for name in names if rows[name].null_count]
+    if not lacking:
         return pa.nulls(len(rows), pa.string())
     told = [
         pc.if_else(_column(rows[name].is_null()), pa.scalar(f"{name}, "), pa.scalar(""))
-        for name in names
+        for name in lacking
     ]
     listed = pc.utf8_rtrim(pc.binary_join_element_wise(*told, ""), characters=", ")
     who = "" if nobody is None else pc.if_else(nobody, pa.scalar("contact_id, "), pa.scalar(""))

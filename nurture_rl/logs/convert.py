@@ -14,13 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nurture_rl.logs.quarantine import reason_where
+from nurture_rl.logs.quarantine import first_reason, reason_where
 from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
 
+_SECOND = len("2026-03-01T10:00:00")  # characters up to the second
 _CLOCK = r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
 _NAIVE = rf"^([1-9]\d{{3}}-\d{{2}}-\d{{2}}|{_CLOCK})$"
 YEARS = (1900, 2199)  # clocks of no zone can be asked for much before or after
+_FIRST, _AFTER_LAST = (
+    pa.scalar(datetime(year, 1, 1), WALL_TIME) for year in (YEARS[0], YEARS[1] + 1)
+)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INTEGER = r"^[+-]?\d{1,18}$"
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -78,7 +82,9 @@ def _plain(column: pa.Array) -> pa.Array:
     if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
     if pa.types.is_string(column.type):
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        empty = pc.equal(column, "")
+        if pc.any(empty).as_py():
+            column = pc.if_else(empty, pa.scalar(None, pa.string()), column)
     return column
 
 
@@ -91,22 +97,20 @@ def _all_wrong(name: str, column: pa.Array, target: pa.DataType, expected: str) 
     return Converted(pa.nulls(len(column), target), reason_where(column.is_valid(), reason))
 
 
-def _wrong_cells(name: str, text: pa.Array, values: pa.Array, expected: str) -> Converted:
-    """The reasons of text cells that gave no value."""
-    bad = pc.and_(text.is_valid(), values.is_null())
-    reasons = reason_where(bad, f"wrong type: {name} must be {expected}, got '", text, "'")
+def _wrong_cells(name: str, cells: pa.Array, values: pa.Array, expected: str) -> Converted:
+    """The reasons of cells that gave no value."""
+    bad = pc.and_(cells.is_valid(), values.is_null())
+    reasons = reason_where(bad, f"wrong type: {name} must be {expected}, got '", cells, "'")
     return Converted(values, reasons)
 
 
 def _to_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     read = _read_time(name, column, target)
-    year = pc.year(read.values.cast(WALL_TIME))
-    far = pc.or_(pc.less(year, YEARS[0]), pc.greater(year, YEARS[1]))
-    told = read.values.cast(pa.string())
-    reason = reason_where(
-        far, f"impossible time: {name} ", told, f" is not of the years {YEARS[0]} to {YEARS[1]}"
-    )
-    return Converted(read.values, pc.coalesce(read.reasons, reason))
+    instants = read.values.cast(WALL_TIME)
+    far = pc.or_(pc.less(instants, _FIRST), pc.greater_equal(instants, _AFTER_LAST))
+    told = f" is not of the years {YEARS[0]} to {YEARS[1]}"
+    reason = reason_where(far, f"impossible time: {name} ", read.values, told)
+    return Converted(read.values, first_reason([read.reasons, reason]))
 
 
 def _read_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
@@ -114,9 +118,7 @@ def _read_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     if pa.types.is_timestamp(column.type):
         if zoned and column.type.tz is None:
             values = pa.nulls(len(column), UTC_TIME)
-            return Converted(
-                values, _without_zone(name, column.is_valid(), column.cast(pa.string()))
-            )
+            return Converted(values, _without_zone(name, column.is_valid(), column))
         if not zoned and column.type.tz is not None:
             return _all_wrong(name, column, WALL_TIME, "a local wall time without a zone")
         return _good(column.cast(target, safe=False))
@@ -126,10 +128,10 @@ def _read_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     fits = pc.match_substring_regex(column, _ZONED if zoned else _NAIVE)
     values = _parse_times(pc.if_else(fits, column, pa.scalar(None, pa.string())), target)
     wrong = _wrong_cells(name, column, values, expected)
-    if not zoned:
+    if not zoned or wrong.reasons.null_count == len(column):
         return wrong
     naive = _without_zone(name, pc.match_substring_regex(column, _NAIVE), column)
-    return Converted(values, pc.coalesce(naive, wrong.reasons))
+    return Converted(values, first_reason([naive, wrong.reasons]))
 
 
 def _without_zone(name: str, bad: pa.Array, text: pa.Array) -> pa.Array:
@@ -140,7 +142,8 @@ def _without_zone(name: str, bad: pa.Array, text: pa.Array) -> pa.Array:
 
 def _parse_times(text: pa.Array, target: pa.DataType) -> pa.Array:
     """ISO times, cut to microseconds; null where the calendar has no such time."""
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    if (pc.max(pc.binary_length(text)).as_py() or 0) > _SECOND + len(".123456"):
+        text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
     try:
         return text.cast(target)
     except pa.ArrowInvalid:  # some cell is like 30 February: look at each, slowly
@@ -182,7 +185,7 @@ def _to_number(name: str, column: pa.Array, target: pa.DataType) -> Converted:
         return _all_wrong(name, column, target, expected)
     fits = _fits_32_bits(given) if whole else pc.is_finite(given)
     values = pc.if_else(fits, given, pa.scalar(None, wide)).cast(target)
-    return _wrong_cells(name, column.cast(pa.string()), values, expected)
+    return _wrong_cells(name, column, values, expected)
 
 
 def _fits_32_bits(values: pa.Array) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nurture_rl.errors import LogError
+from nurture_rl.logs.byte_window import opened
 from nurture_rl.logs.quarantine import BadLine
 
 if TYPE_CHECKING:
@@ -35,33 +36,27 @@ class CsvRecords:
     bad: list[BadLine]  # lines that are no record
 
 
-def read_csv_records(path: Path, delimiter: str = ",") -> CsvRecords:
-    """Read a CSV file, also gzipped; every cell is a string, lines end in LF, CRLF or CR.
-
-    Raises:
-        LogError: it is no text, its header cannot be read or names a column twice.
-        OSError, EOFError, zlib.error: the file cannot be read.
-    """
-    undecodable: list[int] = []
-    text = _decoded(lines_of(path), undecodable)
-    return read_csv_lines(text, path.name, delimiter, undecodable)
-
-
-def read_csv_lines(
-    lines: Iterator[str], name: str, delimiter: str = ",", undecodable: Sequence[int] = ()
-) -> CsvRecords:
+def read_csv_lines(lines: Iterator[str], name: str, delimiter: str = ",") -> CsvRecords:
     """Read the lines of a CSV file; every cell is a string.
 
     Args:
         lines: with their ends.
         name: of the file, for messages.
         delimiter: what parts cells.
-        undecodable: 1-based numbers of lines that are not in the file's encoding; may grow.
 
     Raises:
         LogError: the header cannot be read or names a column twice.
     """
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    return _records(reader, read_header(reader, name), ())
+
+
+def read_header(reader: Reader, name: str) -> list[str]:
+    """The columns of a CSV file.
+
+    Raises:
+        LogError: the first line of the file called `name` cannot be read or names a column twice.
+    """
     try:
         header = next(reader, [])
     except csv.Error as error:
@@ -70,9 +65,24 @@ def read_csv_lines(
         ) from error
     if len(set(header)) < len(header):
         raise LogError(f"expected each column of {name} once, got the header {header}")
-    records, numbers, bad = _records(reader, len(header), undecodable)
-    columns = list(zip(*records, strict=True)) if records else [()] * len(header)
-    return CsvRecords(dict(zip(header, columns, strict=True)), numbers, bad)
+    return header
+
+
+def read_some(
+    lines: Iterator[bytes], header: Sequence[str], delimiter: str, before: int, most: int
+) -> CsvRecords:
+    """Read the next records of a CSV file.
+
+    Args:
+        lines: the file's, with their ends; no more of them are used than the records need.
+        header: the columns.
+        delimiter: what parts cells.
+        before: lines of the file that came before.
+        most: how many records are read, lines that are no record among them.
+    """
+    undecodable: list[int] = []
+    reader = csv.reader(decoded(lines, undecodable), strict=True, delimiter=delimiter)
+    return _records(reader, header, undecodable, before, most)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -81,16 +91,21 @@ def lines_of(path: Path) -> Iterator[bytes]:
     Raises:
         LogError: the file begins as no text in UTF-8 does.
     """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    with opened(path) as file:
         for line in file:
-            _require_text(line, path)
+            require_text(line, path)
             yield from line.removeprefix(BOM_UTF8).splitlines(keepends=True)
             break
         for line in file:
             yield from line.splitlines(keepends=True) if b"\r" in line else (line,)
 
 
-def _require_text(start: bytes, path: Path) -> None:
+def require_text(start: bytes, path: Path) -> None:
+    """Refuse a file whose first line is no text in UTF-8.
+
+    Raises:
+        LogError: it is not.
+    """
     for mark, what in _NO_TEXT.items():
         if start.startswith(mark):
             raise LogError(f"expected {path.name} to be text in UTF-8, it is {what}")
@@ -98,7 +113,7 @@ def _require_text(start: bytes, path: Path) -> None:
         raise LogError(f"expected {path.name} to be text in UTF-8, its first line is binary")
 
 
-def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
+def decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
     """The text of each line; notes the 1-based numbers of lines that are not UTF-8."""
     for number, line in enumerate(lines, 1):
         try:
@@ -109,23 +124,29 @@ def _decoded(lines: Iterator[bytes], undecodable: list[int]) -> Iterator[str]:
 
 
 def _records(
-    reader: Reader, width: int, undecodable: Sequence[int]
-) -> tuple[list[list[str]], list[int], list[BadLine]]:
-    """The records of `width` fields, the line each starts on, and the lines that are no record."""
+    reader: Reader,
+    header: Sequence[str],
+    undecodable: Sequence[int],
+    before: int = 0,
+    most: int = sys.maxsize,
+) -> CsvRecords:
+    """The records as wide as the header, the line each starts on, and the lines that are none."""
     records: list[list[str]] = []
     lines: list[int] = []
     bad: list[BadLine] = []
-    while True:
-        start = reader.line_num + 1
+    width = len(header)
+    while len(records) + len(bad) < most:
+        first = reader.line_num + 1
+        start = before + first
         try:
             record = next(reader, None)
         except csv.Error as error:
-            swallowed = f"lines {start} to {reader.line_num}"
+            swallowed = f"lines {start} to {before + reader.line_num}"
             bad.append(BadLine(start, f"malformed: {error} in {swallowed}", swallowed))
             continue
         if record is None:
-            return records, lines, bad
-        if undecodable and undecodable[-1] >= start:
+            break
+        if undecodable and undecodable[-1] >= first:
             bad.append(BadLine(start, "malformed: not UTF-8", ",".join(record)))
         elif len(record) == width:
             records.append(record)
@@ -133,3 +154,5 @@ def _records(
         elif record:
             reason = f"malformed: expected {width} fields, got {len(record)}"
             bad.append(BadLine(start, reason, ",".join(record)))
+    columns = list(zip(*records, strict=True)) if records else [()] * width
+    return CsvRecords(dict(zip(header, columns, strict=True)), lines, bad)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 
 class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
 
 def fingerprint(tables: Mapping[str, pa.Table]) -> str:
@@ -31,6 +31,15 @@ def fingerprint(tables: Mapping[str, pa.Table]) -> str:
     return digest.hexdigest()
 
 
+def _characters(values: pa.Array) -> memoryview:
+    """The texts of an array without nulls, one after the other, in UTF-8."""
+    if not len(values):
+        return memoryview(b"")
+    _, places, characters = values.buffers()
+    ends = np.frombuffer(places, np.int32, len(values) + 1, 4 * values.offset)
+    return memoryview(characters)[ends[0] : ends[-1]]
+
+
 def _add(digest: _Hash, values: pa.Array) -> None:
     digest.update(np.packbits(np.asarray(values.is_valid())).tobytes())
     values = values.drop_null()
@@ -40,7 +49,7 @@ def _add(digest: _Hash, values: pa.Array) -> None:
         _add(digest, values.flatten())
     elif pa.types.is_string(kind):
         digest.update(np.asarray(pc.binary_length(values)).astype("<i8").tobytes())
-        digest.update("".join(values.to_pylist()).encode())
+        digest.update(_characters(values))
     elif pa.types.is_timestamp(kind):
         digest.update(np.asarray(values.cast(pa.int64())).astype("<i8").tobytes())
     else:

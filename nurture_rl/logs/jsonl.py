@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -18,9 +19,14 @@ _BY_ACTION = {"probabilities": float, "mask": bool}  # lists, or objects by acti
 
 
 def read_jsonl(
-    lines: Iterable[bytes], kind: TableKind
+    lines: Iterable[bytes], kind: TableKind, before: int = 0
 ) -> tuple[pa.Table, list[dict[str, object] | None], list[int], list[BadLine]]:
     """Decode lines of one table; blank lines are skipped.
+
+    Args:
+        lines: with their ends.
+        kind: the table.
+        before: lines of the file that came before.
 
     Returns:
         The known columns [n] (times still as text), the unknown fields of each row [n], the
@@ -32,7 +38,7 @@ def read_jsonl(
     extras: list[dict[str, object] | None] = []
     numbers: list[int] = []
     bad: list[BadLine] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, before + 1):
         if line.isspace():
             continue
         try:
@@ -50,6 +56,7 @@ def read_jsonl(
     return _table(rows, kind), extras, numbers, bad
 
 
+@cache
 def _record_type(kind: TableKind) -> type[msgspec.Struct]:
     """The strict record of one line: every field optional here, required ones are checked later."""
     fields = [

@@ -9,8 +9,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind
+
+IntArray = NDArray[np.int64]
 
 BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -45,9 +48,9 @@ def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, 
         kind: the table the rows belong to.
         reasons: null where the row is good, else why it is not, [n] strings.
     """
-    bad = np.flatnonzero(np.asarray(reasons.is_valid()))
-    if bad.size == 0:
+    if reasons.null_count == len(reasons):
         return rows, QUARANTINE.empty_table()
+    bad = np.flatnonzero(np.asarray(reasons.is_valid()))
     kept = rows.filter(reasons.is_null())
     refused = rows.take(bad)
     content = refused.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
@@ -63,17 +66,30 @@ def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, 
 
 def first_reason(reasons: Sequence[pa.Array]) -> pa.Array:
     """The first reason against each row, null where there is none; all arrays are [n] strings."""
-    return pc.coalesce(*reasons)
+    given = [part for part in reasons if part.null_count < len(part)]
+    return pc.coalesce(*given) if given else reasons[0]
 
 
 def reason_where(bad: pa.Array, *parts: str | pa.Array) -> pa.Array:
     """The joined parts where `bad` is true, else null; [n] strings.
 
-    A part that is null in a bad row reads "null", so that no reason is lost.
+    Parts of other types are told as Arrow writes them. A part that is null in a bad row reads
+    "null", so that no reason is lost. Good rows cost nothing: only bad ones are put into words.
     """
-    filled = [part if isinstance(part, str) else part.fill_null("null") for part in parts]
-    text = pc.binary_join_element_wise(*filled, "")
-    return pc.if_else(pc.fill_null(bad, False), text, pa.scalar(None, pa.string()))
+    rows = np.flatnonzero(np.asarray(pc.fill_null(bad, False)))
+    if rows.size == 0:
+        return pa.nulls(len(bad), pa.string())
+    text = pc.binary_join_element_wise(*(_words(part, rows) for part in parts), "")
+    place = np.full(len(bad), -1, dtype=np.int64)
+    place[rows] = np.arange(rows.size)
+    return text.take(pa.array(place, mask=place < 0))
+
+
+def _words(part: str | pa.Array, rows: IntArray) -> pa.Array:
+    """A part of a reason in each of some rows."""
+    if isinstance(part, str):
+        return pa.array([part] * rows.size, pa.string())
+    return part.take(pa.array(rows)).cast(pa.string()).fill_null("null")
 
 
 def causes_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:

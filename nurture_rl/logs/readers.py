@@ -9,23 +9,29 @@ policy logged, and outcomes are joined again from the events.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.by_action import BY_ACTION, lists_by_action
 from nurture_rl.logs.convert import canonical_objects, convert_column
-from nurture_rl.logs.csv_records import lines_of, read_csv_records
+from nurture_rl.logs.csv_blocks import csv_blocks
+from nurture_rl.logs.csv_records import lines_of
 from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.quarantine import BadLine, first_reason, quarantine_lines, sift
-from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
+from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind, raw_schema
 
+IntArray = NDArray[np.int64]
+
+PART_ROWS = 1 << 17  # rows that are read and checked at once
 TEXT_SUFFIXES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}  # → what parts cells
 SUFFIXES = (".parquet", *TEXT_SUFFIXES, ".jsonl", ".jsonl.gz")
 OBJECT_COLUMNS = {TableKind.EVENTS: "properties", TableKind.CONTACTS: "attributes"}
@@ -42,18 +48,18 @@ class RawTable:
 
 @dataclass(frozen=True, slots=True)
 class RawCells:
-    """A file's cells before any conversion."""
+    """Consecutive rows of a file before any conversion."""
 
     table: pa.Table  # known columns only, in any type, [n]
     extras: list[
         dict[str, object] | None
     ]  # unknown columns of each row, [n]; empty: no row has any
-    lines: Sequence[int]  # 1-based, [n]
+    lines: IntArray  # 1-based, [n]
     bad: list[BadLine]
 
 
 def read_raw(path: Path, kind: TableKind, actions: Sequence[str] | None = None) -> RawTable:
-    """Read a Parquet, CSV, TSV or JSONL file (all but the first also gzipped) of one table.
+    """Read a whole file of one table.
 
     Args:
         path: the file; its suffix tells the format.
@@ -68,62 +74,95 @@ def read_raw(path: Path, kind: TableKind, actions: Sequence[str] | None = None) 
     Raises:
         LogError: the file's suffix is unknown, or the file as a whole cannot be read.
     """
+    parts = [typed(cells, path.name, kind, actions) for cells in read_cells(path, kind)]
+    return RawTable(
+        pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in parts)]),
+        pa.concat_tables([QUARANTINE.empty_table(), *(part.quarantine for part in parts)]),
+    )
+
+
+def read_cells(path: Path, kind: TableKind) -> Iterator[RawCells]:
+    """Read a Parquet, CSV, TSV or JSONL file (all but the first also gzipped), part after part.
+
+    Decisions in JSONL are one part: how one of them writes its lists tells how all are read.
+
+    Raises:
+        LogError: the file's suffix is unknown, or the file as a whole cannot be read.
+    """
     known = [field.name for field in raw_schema(kind)][:-2]
     try:
-        source = _find(path, known, kind)
+        yield from _find(path, known, kind)
     except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
         raise LogError(
             f"expected {path.name} to be a whole, readable {kind} file, got: {error}; "
             "write it again, or take it out of the folder"
         ) from error
-    unreadable = quarantine_lines(path.name, kind, source.bad)
-    typed = _typed(source, path.name, kind, actions)
-    return RawTable(typed.rows, pa.concat_tables([unreadable, typed.quarantine]))
 
 
-def _find(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
+def _find(path: Path, known: Sequence[str], kind: TableKind) -> Iterator[RawCells]:
     name = path.name
     if name.endswith(".parquet"):
         return _find_parquet(path, known, kind)
     if name.endswith(tuple(TEXT_SUFFIXES)):
         return _find_csv(path, known, kind)
     if name.endswith((".jsonl", ".jsonl.gz")):
-        table, extras, lines, bad = read_jsonl(lines_of(path), kind)
-        return RawCells(table, extras, lines, bad)
+        return _find_jsonl(path, kind)
     raise LogError(
         f"expected a file ending in one of {', '.join(SUFFIXES)}, got {name}; convert it"
     )
 
 
-def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
-    table = pq.ParquetFile(path).read()
+def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Iterator[RawCells]:
+    before = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(PART_ROWS):
+            lines = np.arange(before + 1, before + len(batch) + 1)
+            before += len(batch)
+            yield _split(pa.table(batch), lines, [], known, kind)
+
+
+def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> Iterator[RawCells]:
+    """Every cell as a string; a record's line is the one it starts on."""
+    delimiter = next(part for end, part in TEXT_SUFFIXES.items() if path.name.endswith(end))
+    for block in csv_blocks(path, delimiter):
+        yield _split(block.table, block.lines, block.bad, known, kind)
+
+
+def _find_jsonl(path: Path, kind: TableKind) -> Iterator[RawCells]:
+    lines, before = lines_of(path), 0
+    size = None if kind is TableKind.DECISIONS else PART_ROWS
+    while some := list(islice(lines, size)):
+        table, extras, numbers, bad = read_jsonl(some, kind, before)
+        before += len(some)
+        yield RawCells(table, extras, np.asarray(numbers, np.int64), bad)
+
+
+def _split(
+    table: pa.Table, lines: IntArray, bad: list[BadLine], known: Sequence[str], kind: TableKind
+) -> RawCells:
+    """Rows of a file, their columns parted into known ones and others."""
     names = [name for name in table.column_names if name in known]
     extra = [name for name in table.column_names if name not in known]
     extras: list[dict[str, object] | None] = []
     if extra and kind in OBJECT_COLUMNS:
         extras = [_given(row) for row in table.select(extra).to_pylist()]
-    return RawCells(table.select(names), extras, range(1, len(table) + 1), [])
+    return RawCells(table.select(names), extras, lines, bad)
 
 
-def _find_csv(path: Path, known: Sequence[str], kind: TableKind) -> RawCells:
-    """Every cell as a string; a record's line is the one it starts on."""
-    delimiter = next(part for end, part in TEXT_SUFFIXES.items() if path.name.endswith(end))
-    records = read_csv_records(path, delimiter)
-    cells = {name: pa.array(values, pa.string()) for name, values in records.columns.items()}
-    table = pa.table({name: values for name, values in cells.items() if name in known})
-    extra = [name for name in records.columns if name not in known]
-    extras: list[dict[str, object] | None] = []
-    if extra and kind in OBJECT_COLUMNS:
-        rows = zip(*(records.columns[name] for name in extra), strict=True)
-        extras = [_given(dict(zip(extra, row, strict=True))) for row in rows]
-    return RawCells(table, extras, records.lines, records.bad)
+def typed(
+    source: RawCells, file: str, kind: TableKind, actions: Sequence[str] | None = None
+) -> RawTable:
+    """Convert every column, merge the extras, and quarantine rows with a cell that does not fit.
 
-
-def _typed(source: RawCells, file: str, kind: TableKind, actions: Sequence[str] | None) -> RawTable:
-    """Convert every column, merge the extras, and quarantine rows with a cell that does not fit."""
+    Args:
+        source: rows of one file.
+        file: its name.
+        kind: the table it holds.
+        actions: as for `read_raw`.
+    """
     n = len(source.lines)
     asis = source.table.combine_chunks()
-    place = {FILE_COLUMN: pa.array([file]).take(_zeros(n)), LINE_COLUMN: _line_array(source.lines)}
+    place = {FILE_COLUMN: pa.array([file]).take(_zeros(n)), LINE_COLUMN: pa.array(source.lines)}
     columns: dict[str, pa.Array] = {}
     reasons = [pa.nulls(n, pa.string())]
     for field in raw_schema(kind):
@@ -141,15 +180,18 @@ def _typed(source: RawCells, file: str, kind: TableKind, actions: Sequence[str] 
             converted = convert_column(field.name, cells, field.type)
         columns[field.name] = converted.values
         reasons.append(converted.reasons)
-    if any(source.extras):
+    if kind in OBJECT_COLUMNS and any(source.extras):
         name = OBJECT_COLUMNS[kind]
         columns[name] = _merged(columns[name], source.extras)
     reason = first_reason(reasons)
-    good = reason.is_null()
-    rows = pa.table(columns, schema=raw_schema(kind)).filter(good)
+    rows = pa.table(columns, schema=raw_schema(kind))
+    unreadable = quarantine_lines(file, kind, source.bad)
+    if reason.null_count == n:
+        return RawTable(rows, unreadable)
+    rows = rows.filter(reason.is_null())
     for name, values in place.items():
         asis = asis.append_column(name, values)
-    return RawTable(rows, sift(asis, kind, reason)[1])
+    return RawTable(rows, pa.concat_tables([unreadable, sift(asis, kind, reason)[1]]))
 
 
 def _cells(table: pa.Table, name: str, n: int) -> pa.Array:
@@ -162,10 +204,6 @@ def _cells(table: pa.Table, name: str, n: int) -> pa.Array:
 
 def _zeros(n: int) -> pa.Array:
     return pa.array(np.zeros(n, dtype=np.int64))
-
-
-def _line_array(lines: Sequence[int]) -> pa.Array:
-    return pa.array(np.asarray(lines, dtype=np.int64))
 
 
 def _given(row: dict[str, object]) -> dict[str, object] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from nurture_rl.errors import LogError
 from nurture_rl.logs.convert import Converted, convert_column
 from nurture_rl.logs.mapped.file_cells import FileCells, read_cells
+from nurture_rl.logs.mapped.format_rows import read_exported
 from nurture_rl.logs.mapped.mapping_file import CellSource, FileMapping, TableMapping
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
@@ -37,8 +39,10 @@ def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
     Raises:
         LogError: the file cannot be read, or lacks a column that the mapping names.
     """
+    if mapping.format is not None:
+        return read_exported(mapping, path)
     cells = read_cells(path, mapping.encoding, mapping.separator)
-    _require_columns(mapping, path, cells)
+    cells = _with_named_columns(mapping, path, cells)
     found: dict[TableKind, list[RawTable]] = {}
     for i, table in enumerate(mapping.tables):
         made = _rows(mapping, table, path.name, cells)
@@ -54,7 +58,12 @@ def _joined(kind: TableKind, parts: Sequence[RawTable]) -> RawTable:
     return RawTable(rows, refused)
 
 
-def _require_columns(mapping: FileMapping, path: Path, cells: FileCells) -> None:
+def _with_named_columns(mapping: FileMapping, path: Path, cells: FileCells) -> FileCells:
+    """The cells with every column that the mapping names; a file without rows may tell of none.
+
+    Raises:
+        LogError: a file with rows, or with a header, lacks a column.
+    """
     named = [
         name
         for table in mapping.tables
@@ -71,6 +80,8 @@ def _require_columns(mapping: FileMapping, path: Path, cells: FileCells) -> None
             f"{mapping.path}: {path.name} has no column {', '.join(map(repr, missing))}; it has "
             f"{', '.join(map(repr, cells.columns)) or 'none'}"
         )
+    nothing = {name: pa.nulls(cells.rows, pa.string()) for name in missing}
+    return replace(cells, columns={**cells.columns, **nothing})
 
 
 def _rows(mapping: FileMapping, table: TableMapping, file: str, cells: FileCells) -> RawTable:

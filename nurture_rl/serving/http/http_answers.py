@@ -18,7 +18,7 @@ from nurture_rl.serving.deciding.served_journey import UnknownJourney
 from nurture_rl.serving.http import wire
 from nurture_rl.serving.http.ask_contexts import ContextForbidden
 from nurture_rl.serving.roles import RoleError, UnknownPolicy
-from nurture_rl.serving.senders.sender_adapter import NotSigned
+from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
 from nurture_rl.serving.store_errors import StoreConflict, StoreUnavailable
 
 _PROBLEM = "application/problem+json"
@@ -79,6 +79,10 @@ def _not_signed(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(401, "not signed", f"{error}; nothing was stored")
 
 
+def _cannot_check(_: Request[Any, Any, Any], error: Exception) -> Body:
+    return problem(503, "cannot be checked", f"{error}; nothing was stored, send it again")
+
+
 def _context_forbidden(_: Request[Any, Any, Any], error: Exception) -> Body:
     return problem(403, "not for this key", str(error))
 
@@ -124,6 +128,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Any]] = {
     EnrolmentError: _refused_entry,
     UnknownJourney: _unknown_journey,
     NotSigned: _not_signed,
+    CannotCheck: _cannot_check,
     ContextForbidden: _context_forbidden,
     HTTPException: _refused,
     StoreConflict: _conflict,

@@ -179,13 +179,13 @@ def _webhooks() -> dict[str, Any]:
     """What senders of mail report, signed by them in place of a key."""
     webhook = _operation("webhook", "What a sender reports", wire.EventsIn, wire.EventsOut)
     rows = {"type": "array", "items": {"type": "object"}, "maxItems": wire.MAX_ROWS}
-    webhook["requestBody"]["content"][_JSON]["schema"] = rows
+    webhook["requestBody"]["content"][_JSON]["schema"] = {"oneOf": [rows, {"type": "object"}]}
     webhook["responses"] |= {
         "200": _response("Every row was stored, or is told with its reason", wire.EventsOut),
         "401": _response("Not signed by the sender, or too long ago", wire.Problem),
         "404": _response("No webhooks of that sender are taken", wire.Problem),
     }
-    sender = {"type": "string", "enum": list(KNOWN_SENDERS)}
+    sender = {"type": "string", "enum": sorted(KNOWN_SENDERS)}
     return {"post": webhook, "parameters": [{**_POLICY_ID, "name": "sender", "schema": sender}]}
 
 

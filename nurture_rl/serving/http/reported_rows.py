@@ -8,17 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nurture_envs.stops import forbids, say_of
+from nurture_rl.logs.reported.report_format import ReportedEvent, Row, UntranslatedRow
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.taking_events import BroughtRow, RefusedEventRow, take_events
 from nurture_rl.serving.http.wire import EventsOut
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Decision
-from nurture_rl.serving.senders.sender_adapter import (
-    ReportedEvent,
-    Row,
-    SenderAdapter,
-    UntranslatedRow,
-)
+from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.storage.reading import message_of
 from nurture_rl.wording import counted
 

@@ -60,7 +60,7 @@ def _take(
     service: Service, adapter: SenderAdapter, headers: Mapping[str, str], body: bytes
 ) -> Iterator[Body]:
     adapter.require_signed(headers, body, service.settings.clock())
-    rows = adapter.rows(body)
+    rows = adapter.rows(headers, body)
     if len(rows) > MAX_ROWS:
         raise RequestError(f"expected at most {MAX_ROWS} events in a request, got {len(rows)}")
     # Also where a row was refused: a sender would repeat the whole request, and at last give up.

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
+from nurture_rl.serving.senders.customerio import CustomerIo
+from nurture_rl.serving.senders.mailgun import Mailgun
 from nurture_rl.serving.senders.mautic_webhook import MauticWebhook
+from nurture_rl.serving.senders.postmark import Postmark
+from nurture_rl.serving.senders.segment import Segment
 from nurture_rl.serving.senders.sender_adapter import SenderAdapter
 from nurture_rl.serving.senders.sendgrid import SendGrid
+from nurture_rl.serving.senders.ses_over_sns import SesOverSns
 
+
+class _Kind(Protocol):
+    format: ReportFormat
+
+    def of(self, key_file: Path) -> SenderAdapter: ...
+
+
+_KINDS: tuple[_Kind, ...] = (
+    *(CloudEventsIn, CustomerIo, Mailgun, MauticWebhook, Postmark, Segment, SendGrid),
+    SesOverSns,
+)
 # By name; each makes its adapter of the file NAME.key.
-_KNOWN: Mapping[str, Callable[[Path], SenderAdapter]] = {
-    "mautic": MauticWebhook.of,
-    "sendgrid": SendGrid.of,
-}
+_KNOWN: Mapping[str, _Kind] = {kind.format.name: kind for kind in _KINDS}
 KNOWN_SENDERS = frozenset(_KNOWN)
+# Those whose message id names one mail: two `sent` events of a contact with it are one mail.
+NAMING_MAILS = frozenset(name for name, kind in _KNOWN.items() if kind.format.names_mails)
 
 
 def senders_of(folder: Path) -> dict[str, SenderAdapter]:
@@ -32,4 +50,4 @@ def senders_of(folder: Path) -> dict[str, SenderAdapter]:
     if strange or not files:
         got = ", ".join(strange) or "no file"
         raise ConfigError(f"expected {names} in {folder}, got {got}; take other files out of it")
-    return {path.stem: _KNOWN[path.stem](path) for path in files}
+    return {path.stem: _KNOWN[path.stem].of(path) for path in files}

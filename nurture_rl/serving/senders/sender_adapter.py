@@ -1,42 +1,26 @@
-"""The contract of an adapter: who signed a request, and what each of its rows says in our words."""
+"""The contract of an adapter: who signed a request, and which rows it has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+import msgspec
 
 from nurture_rl.errors import NurtureError
-
-Row = dict[str, Any]
-
-# Custom arguments that a mail carries, and that its sender gives back with every event.
-CONTACT, DECISION, TOPIC = "contact_id", "decision_id", "topic"
+from nurture_rl.logs.reported.report_format import ReportedEvent, ReportFormat, Row
 
 
 class NotSigned(NurtureError):
     """A request is not what the sender signed, or was signed too long ago."""
 
 
-class UntranslatedRow(NurtureError):
-    """A row that has no event in our words; the message says why."""
-
-    def __init__(self, reason: str, may_forbid_mail: bool = True) -> None:
-        """`may_forbid_mail` is False only where the row clearly does not."""
-        super().__init__(reason)
-        self.may_forbid_mail = may_forbid_mail
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedEvent:
-    """An event that a sender reports."""
-
-    cells: Row  # as a row of `POST /v1/events` has them; without `contact_id` where none is named
-    recipient: str | None = None  # the address, which may be a contact's id
+class CannotCheck(NurtureError):
+    """Whether a request is signed cannot be told now: the sender shall try again."""
 
 
 class SenderAdapter(Protocol):
-    """Reads the webhooks of one sender. It keeps no state and asks no store."""
+    """Reads the webhooks of one sender. It asks no store."""
 
     @property
     def name(self) -> str:
@@ -53,14 +37,16 @@ class SenderAdapter(Protocol):
 
         Raises:
             NotSigned: it was not signed, by another key, or too long ago.
+            CannotCheck: that cannot be told now.
         """
         ...
 
-    def rows(self, body: bytes) -> Sequence[Any]:
+    def rows(self, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
         """The rows of a signed body, not yet looked at.
 
         Raises:
-            msgspec.DecodeError: it is no JSON, or not of the sender's form.
+            msgspec.DecodeError: it is no JSON.
+            NurtureError: it is not of the sender's form.
         """
         ...
 
@@ -75,3 +61,26 @@ class SenderAdapter(Protocol):
             UntranslatedRow: it says nothing that we have a word for.
         """
         ...
+
+
+class FormattedRows:
+    """The rows and events of an adapter whose bodies are JSON objects of a known format."""
+
+    __slots__ = ()
+    format: ClassVar[ReportFormat]
+
+    @property
+    def name(self) -> str:
+        """See `SenderAdapter`."""
+        return self.format.name
+
+    def rows(self, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
+        """See `SenderAdapter`; an object is a row, or has rows inside."""
+        return self.format.unwrap(_object_in.decode(body))
+
+    def events(self, row: Row) -> list[ReportedEvent]:
+        """See `SenderAdapter`."""
+        return self.format.events(row)
+
+
+_object_in = msgspec.json.Decoder(dict[str, Any])

@@ -12,7 +12,7 @@ from nurture_envs.stops import forbids, say_of
 from nurture_rl.serving.forbidding import Forbidding
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.records import Event, Withdrawal
-from nurture_rl.serving.senders.known_senders import KNOWN_SENDERS
+from nurture_rl.serving.senders.known_senders import NAMING_MAILS
 
 _AHEAD = "ahead_of_clock_us"  # property: when an event that came too early says it happened
 
@@ -113,7 +113,7 @@ class _SentMails:
         same_decision = self._by_name["decision", contact, decision or ""] if decision else []
         known = bool(same_decision) or any(
             not (decision and one.decision_id)
-            and not KNOWN_SENDERS.isdisjoint((one.source, event.source))
+            and not NAMING_MAILS.isdisjoint((one.source, event.source))
             for one in same_message
         )
         same_message.append(event)

@@ -267,6 +267,13 @@ def test_one_row_against_consent_is_enough(tmp_path: Path) -> None:
     assert (anna["consent"], anna["time_zone"]) == (False, "Asia/Tokyo")
 
 
+def test_unknown_fields_of_decisions_are_ignored_in_every_format(tmp_path: Path) -> None:
+    rows: list[Row] = [{**DECISION_ROWS[0], "arm_share": 0.5}]
+    for suffix in WRITERS:
+        _, out = ingest(tmp_path / suffix, decisions=rows, suffix=suffix)
+        assert [row["decision_id"] for row in read(out, "decisions")] == ["d1"], suffix
+
+
 def test_merged_contact_ids_are_listed(tmp_path: Path) -> None:
     rows: list[Row] = [
         {"contact_id": "zoe", "keys": ["email:ab12"], "consent": True},

@@ -225,3 +225,9 @@ def test_a_row_that_says_nothing_of_consent_takes_none_away(
     written(folder, "a.csv", rows, mapping)
     written(folder, "b.csv", "id,at\n1,2026-01-03\n", mapping.replace(", consent: ok", ""))
     assert [row["consent"] for row in ingested(folder)["contacts"]] == [consent]
+
+
+def test_a_file_without_rows_lacks_no_column(folder: Path) -> None:
+    written(folder, "visits.csv", "id,at,name\nada,2025-10-28T10:00:00,home\n", VISITS)
+    written(folder, "none.jsonl", "", VISITS)
+    assert len(ingested(folder)["events"]) == 1

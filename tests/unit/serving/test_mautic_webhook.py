@@ -17,13 +17,14 @@ from litestar.testing import TestClient
 
 from nurture_envs.clock import HOUR_US
 from nurture_rl.errors import ConfigError
+from nurture_rl.logs.reported.report_format import UntranslatedRow
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.senders.mautic_webhook import SIGNATURE, MauticWebhook
-from nurture_rl.serving.senders.sender_adapter import NotSigned, UntranslatedRow
+from nurture_rl.serving.senders.sender_adapter import NotSigned
 from tests.unit.serving.contacts import MIDNIGHT, Clock, service
 
 SECRET = "s3cret-of-the-webhook"
@@ -45,7 +46,7 @@ def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
 
 
 def said(trigger: str, **payload: Any) -> Any:
-    (row,) = ADAPTER.rows(body_of(trigger, payload))
+    (row,) = ADAPTER.rows({}, body_of(trigger, payload))
     (found,) = ADAPTER.events(row)
     assert "ada@example.com" not in str(found.cells)
     return found

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.logs.reported.report_format import UntranslatedRow
 from nurture_rl.serving.senders.known_senders import senders_of
-from nurture_rl.serving.senders.sender_adapter import NotSigned, UntranslatedRow
+from nurture_rl.serving.senders.sender_adapter import NotSigned
 from nurture_rl.serving.senders.sendgrid import SIGNATURE, TIMESTAMP, SendGrid
 from tests.unit.serving.signed_webhooks import body_of, key_folder, row, signed, signing_key
 
@@ -180,7 +181,8 @@ def test_a_folder_of_keys_is_refused_for_one_reason(tmp_path: Path) -> None:
             senders_of(folder)
         return str(caught.value)
 
-    assert "expected a folder with mautic.key, sendgrid.key" in why(tmp_path / "gone")
+    told = why(tmp_path / "gone")
+    assert "expected a folder with cloudevents.key, customerio.key, mailgun.key" in told
     assert "got no file" in why()
     key_folder(tmp_path, KEY)
     (tmp_path / "sendgrid.key").chmod(0o666)

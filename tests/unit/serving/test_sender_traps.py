@@ -1,0 +1,221 @@
+"""What single senders leave open, and what closes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nurture_rl.errors import ConfigError
+from nurture_rl.logs.reported.report_format import UntranslatedRow
+from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
+from nurture_rl.serving.senders.known_senders import senders_of
+from nurture_rl.serving.senders.mailgun import Mailgun, TokensSeen
+from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
+from nurture_rl.serving.senders.ses_over_sns import SesOverSns
+from nurture_rl.serving.senders.sns_certificates import SnsCertificates
+from tests.unit.reported_rows import opt_out
+from tests.unit.serving.sender_keys import (
+    CERTIFICATE_AT,
+    SECRET,
+    SENDERS,
+    TOPIC,
+    amazon,
+    certificate,
+    sns_message,
+)
+
+NOW = 1_803_855_600
+NOW_US = NOW * 1_000_000
+
+
+def test_a_token_of_mailgun_is_taken_again_with_the_same_body_alone() -> None:
+    (mailgun,) = (one for one in SENDERS if one.name == "mailgun")
+    adapter = Mailgun(SECRET.encode())
+    posted = mailgun.post([opt_out("mailgun", 1, NOW)], NOW, False)
+    for _ in range(2):
+        adapter.require_signed({}, posted.body, NOW_US)
+    forged = posted.body.replace(b"unsubscribed", b"delivered")
+    assert forged != posted.body
+    with pytest.raises(NotSigned, match="another body"):
+        adapter.require_signed({}, forged, NOW_US)
+
+
+def test_a_forged_signature_uses_up_no_token_and_memory_is_bounded() -> None:
+    (mailgun,) = (one for one in SENDERS if one.name == "mailgun")
+    adapter = Mailgun(SECRET.encode())
+    posted = mailgun.post([opt_out("mailgun", 1, NOW)], NOW, False)
+    body = json.loads(posted.body)
+    body["signature"]["signature"] = "0" * 64
+    with pytest.raises(NotSigned, match="not the sender's"):
+        adapter.require_signed({}, json.dumps(body).encode(), NOW_US)
+    adapter.require_signed({}, posted.body, NOW_US)
+    seen = TokensSeen(most=2)
+    assert [seen.is_another(token, b"x") for token in "abca"] == [False] * 4
+    assert seen.is_another("a", b"y")
+
+
+def _ses(fetch: Callable[[str], bytes], *topics: str) -> SesOverSns:
+    return SesOverSns(frozenset(topics or (TOPIC,)), SnsCertificates(fetch=fetch))
+
+
+def _message(version: str = "2", **cells: Any) -> bytes:
+    return sns_message({"Message": "{}", **cells}, NOW, version, amazon())
+
+
+def _never(address: str) -> bytes:
+    raise AssertionError(f"{address} was asked")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem",
+        "https://sns.eu-west-1.amazonaws.com.evil.example/SimpleNotificationService-0123456789abcdef.pem",
+        "https://evil.example/SimpleNotificationService-0123456789abcdef.pem",
+        "https://sns.eu-west-1.amazonaws.com@evil.example/SimpleNotificationService-0123456789abcdef.pem",
+        "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem",
+        "https://bucket.s3.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem",
+        CERTIFICATE_AT + "?x",
+        CERTIFICATE_AT + "\n",
+        "",
+    ],
+)
+def test_a_certificate_is_asked_of_amazons_host_in_the_topics_region_alone(address: str) -> None:
+    with pytest.raises(NotSigned, match="SigningCertURL"):
+        _ses(_never).require_signed({}, _message(SigningCertURL=address), NOW_US)
+
+
+def test_another_accounts_topic_is_refused_before_anything_is_asked() -> None:
+    """Amazon signs every account's topics by the same key."""
+    other = TOPIC.replace("123456789012", "999999999999")
+    with pytest.raises(NotSigned, match="any account"):
+        _ses(_never).require_signed({}, _message(TopicArn=other), NOW_US)
+
+
+def test_a_certificate_is_fetched_once_and_what_is_none_is_refused() -> None:
+    asked: list[str] = []
+
+    def fetch(address: str) -> bytes:
+        asked.append(address)
+        return certificate(amazon()).encode()
+
+    adapter = _ses(fetch)
+    for version in ("1", "2", "2"):
+        adapter.require_signed({}, _message(version), NOW_US)
+    assert asked == [CERTIFICATE_AT]
+    with pytest.raises(NotSigned, match="SignatureVersion"):
+        adapter.require_signed({}, _message("3"), NOW_US)
+    with pytest.raises(NotSigned, match="RSA key"):
+        _ses(lambda _: b"<html>").require_signed({}, _message(), NOW_US)
+    wrong = _ses(lambda _: certificate(amazon(other=True)).encode())
+    with pytest.raises(NotSigned, match="not that of Amazon"):
+        wrong.require_signed({}, _message(), NOW_US)
+
+
+def test_where_a_certificate_does_not_come_the_sender_tries_again_and_strangers_wait() -> None:
+    asked: list[str] = []
+
+    def fetch(address: str) -> bytes:
+        asked.append(address)
+        raise OSError("no way there")
+
+    adapter = _ses(fetch)
+    for _ in range(3):
+        with pytest.raises(CannotCheck):
+            adapter.require_signed({}, _message(), NOW_US)
+    assert len(asked) == 1
+    with pytest.raises(CannotCheck):
+        adapter.require_signed({}, _message(), NOW_US + 11_000_000)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_no_link_of_a_confirmation_is_followed_and_the_operator_is_told(kind: str) -> None:
+    link = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=abc"
+    body = _message(Type=kind, SubscribeURL=link, Token="abc", Message="confirm")
+    adapter = _ses(lambda _: certificate(amazon()).encode())
+    adapter.require_signed({}, body, NOW_US)
+    (row,) = adapter.rows({}, body)
+    with pytest.raises(UntranslatedRow, match="confirm the subscription yourself") as caught:
+        adapter.events(row)
+    assert caught.value.may_forbid_mail
+    changed = body.replace(b"Token=abc", b"Token=abd")
+    with pytest.raises(NotSigned):
+        adapter.require_signed({}, changed, NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [
+        (TOPIC, 0o666, "may be written by others"),
+        ("", 0o644, "expected ARNs"),
+        ("arn:aws:s3:::bucket", 0o644, "expected ARNs"),
+        (f"{TOPIC}\n-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", 0o644, "is none"),
+    ],
+)
+def test_a_file_of_topics_that_cannot_be_one_is_refused(
+    tmp_path: Path, text: str, mode: int, message: str
+) -> None:
+    (tmp_path / "ses.key").write_text(text)
+    (tmp_path / "ses.key").chmod(mode)
+    with pytest.raises(ConfigError, match=message):
+        senders_of(tmp_path)
+
+
+def test_a_login_of_postmark_has_a_name_and_a_password(tmp_path: Path) -> None:
+    (tmp_path / "postmark.key").write_text(SECRET)
+    (tmp_path / "postmark.key").chmod(0o600)
+    with pytest.raises(ConfigError, match="NAME:PASSWORD"):
+        senders_of(tmp_path)
+
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "A234",
+    "source": "/crm",
+    "type": "com.example.meeting_booked",
+    "subject": "ada",
+    "time": "2027-02-28T23:00:00Z",
+}
+
+
+def test_a_cloudevent_is_the_same_in_all_three_modes() -> None:
+    adapter = CloudEventsIn(SECRET.encode())
+    data = {"value": 2.5, "topic": "é"}
+    binary = {f"ce-{name}": cell for name, cell in EVENT.items()}
+    whole = {**EVENT, "data": data}
+    modes = [
+        ({"content-type": "application/cloudevents+json; charset=utf-8"}, whole),
+        ({"content-type": "application/json", **binary}, data),
+        ({"content-type": "application/cloudevents-batch+json"}, [whole]),
+    ]
+    found = []
+    for headers, body in modes:
+        (row,) = adapter.rows(headers, json.dumps(body).encode())
+        found += adapter.events(row)
+    assert found[0] == found[1] == found[2]
+    assert found[0].cells["type"] == "meeting_booked"
+    assert (found[0].cells["value"], found[0].cells["contact_id"]) == (2.5, "ada")
+
+
+def test_source_and_id_together_name_a_cloudevent() -> None:
+    adapter = CloudEventsIn(SECRET.encode())
+
+    def name(**cells: str) -> str:
+        row = {**EVENT, "data": {"event_id": "own", "value": 1.0}, **cells}
+        (found,) = adapter.events(row)
+        return str(found.cells["event_id"])
+
+    assert name() == name(time="2027-03-01T00:00:00Z")
+    assert len({name(), name(id="A235"), name(source="/web"), name(source="/crmA", id="234")}) == 4
+
+
+@pytest.mark.parametrize("lacking", ["id", "source", "specversion", "type"])
+def test_a_cloudevent_without_what_it_must_have_is_refused(lacking: str) -> None:
+    row = {name: cell for name, cell in {**EVENT, "data": {}}.items() if name != lacking}
+    with pytest.raises(UntranslatedRow, match=lacking):
+        CloudEventsIn(SECRET.encode()).events(row)
