@@ -25,7 +25,8 @@ from nurture_rl.ope.action_chances import (
 
 FIXED = 0.98  # share of the decisions of a step that took one send, from which it is a fixed step
 _FEW = 50  # decisions of a step with a choice below which nothing is called fixed
-_MODEL = LogitFit(ridge=1e-3, iterations=150)
+_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2)  # per row, tried on the first group of contacts
+_ITERATIONS = 150  # of L-BFGS
 _FOLDS = 5  # groups of contacts
 _MOST_ROWS = 30_000  # decisions that a fold is fitted to; contacts beyond are left out evenly
 _POWERS = (0.1, 10.0)  # of the model's chances, between which calibration looks
@@ -71,9 +72,10 @@ def estimated_propensities(log: ProgrammeLog) -> EstimatedPropensities:
         p(a|x) = exp(x . theta_a + c_{a, step}) / sum over actions that could be taken
 
     A penalised multinomial regression on features and bin, fitted without the contacts that it is
-    asked about, then raised to the power that explains them best. In a bin in which almost
-    everybody to whom one message could go got it, how often that was so stands instead. Nothing
-    is raised to a floor: what was never tried has no chance, and what is nearly certain stays so.
+    asked about (the penalty is the one that told a first group of them best), then raised to the
+    power that explains them best. In a bin in which almost everybody to whom one message could go
+    got it, how often that was so stands instead. Nothing is raised to a floor: what was never tried
+    has no chance, and what is nearly certain stays so.
 
     Raises:
         FitError: fewer contacts than folds, or no decision had a choice.
@@ -149,13 +151,22 @@ def _cross_fitted(log: ProgrammeLog, possible: BoolArray, rows: IntArray) -> Flo
     x, mask, action = _design(log, rows), possible[rows], log.action[rows]
     every = max(-(-rows.size * (folds - 1) // (folds * _MOST_ROWS)), 1)
     fold, used = cluster % folds, (cluster // folds) % every == 0
-    chances = np.zeros(mask.shape)
-    for held_out in range(folds):
+
+    def without(held_out: int, ridge: float) -> FloatArray:
         training, test = (fold != held_out) & used, fold == held_out
         if not training.any():
             training = fold != held_out
-        theta = fit_masked_logit(x[training], mask[training], action[training], _MODEL)
-        chances[test] = masked_softmax(x[test] @ theta, mask[test])
+        how = LogitFit(ridge, _ITERATIONS)
+        theta = fit_masked_logit(x[training], mask[training], action[training], how)
+        return masked_softmax(x[test] @ theta, mask[test])
+
+    first = fold == 0
+    tried = {ridge: without(0, ridge) for ridge in _PENALTIES}
+    ridge = min(_PENALTIES, key=lambda one: _surprise(tried[one], action[first]))
+    chances = np.zeros(mask.shape)
+    chances[first] = tried[ridge]
+    for held_out in range(1, folds):
+        chances[fold == held_out] = without(held_out, ridge)
     return chances
 
 
@@ -173,14 +184,19 @@ def _power(chances: FloatArray, action: IntArray) -> float:
     """The power of the chances under which the actions taken are likeliest."""
 
     def surprise(log_power: float) -> float:
-        raised = _raised(chances, float(np.exp(log_power)))
-        return -float(np.log(np.maximum(raised[np.arange(action.size), action], 1e-300)).mean())
+        return _surprise(_raised(chances, float(np.exp(log_power))), action)
 
     found = optimize.minimize_scalar(
         surprise, bounds=tuple(np.log(_POWERS).tolist()), method="bounded"
     )
     power = float(np.exp(found.x))
     return power if surprise(float(found.x)) < surprise(0.0) else 1.0
+
+
+def _surprise(chances: FloatArray, action: IntArray) -> float:
+    """Mean negative log-likelihood of the actions taken."""
+    taken = chances[np.arange(action.size), action]
+    return -float(np.log(np.maximum(taken, 1e-300)).mean())
 
 
 def _raised(chances: FloatArray, power: float) -> FloatArray:
