@@ -20,9 +20,12 @@ from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.kept_private import kept_private, without_content
+from nurture_rl.logs.machine_marks import BY, mark_machines
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
+from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
 from nurture_rl.logs.schema import (
     BESIDE,
@@ -90,7 +93,8 @@ def ingest_folder(
     names; decisions may be absent, and every other file is named. Writes events,
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice.
+    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the folder)
+    say what of it may be written.
 
     Args:
         folder: where the raw files lie.
@@ -107,11 +111,15 @@ def ingest_folder(
             case the quarantine is written to `<out>.quarantine.parquet`.
     """
     reading = Reading(action_ids, catalog_hash, journey, now_us)
+    rules = load_privacy(folder)
     checked = _read_and_check(folder, reading, progress)
+    if rules is not None:
+        checked = replace(checked, quarantine=without_content(checked.quarantine))
     _require_usable(checked, folder, out)
-    unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
+    unified, notes = _unified(checked, rules)
     quarantine = _sorted_quarantine([checked.quarantine, unified.quarantine])
-    checked = replace(checked, rows=unified.rows, quarantine=quarantine)
+    notes = (*checked.notes, *notes)
+    checked = replace(checked, rows=unified.rows, quarantine=quarantine, notes=notes)
     _require_usable(checked, folder, out)
     tables, added = _final_tables(unified)
     summary = _summarise(checked, tables, unified, added)
@@ -128,6 +136,21 @@ def ingest_folder(
         pq.write_table(quarantine, partial / "quarantine.parquet")
         (partial / "summary.json").write_bytes(summary.to_json())
     return summary
+
+
+def _unified(checked: _Checked, rules: PrivacyRules | None) -> tuple[Unified, tuple[str, ...]]:
+    """The rows of each contact, as they may be written, and what to know of them."""
+    unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
+    marked = mark_machines(unified.rows[TableKind.EVENTS])
+    unified = replace(unified, rows={**unified.rows, TableKind.EVENTS: marked.rows})
+    if rules is not None:
+        unified = kept_private(unified, rules)
+    if not marked.reasons:
+        return unified, ()
+    reasons = ", ".join(f"{rows} {reason}" for reason, rows in marked.reasons.items())
+    many = counted(sum(marked.reasons.values()), "click or open", "clicks and opens")
+    said = f"{many} marked as a machine's, by their looks: {reasons}; the property {BY} says which"
+    return unified, (said,)
 
 
 def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], None]) -> _Checked:
@@ -200,7 +223,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name

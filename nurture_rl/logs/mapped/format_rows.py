@@ -173,13 +173,14 @@ def _mapped(mapping: FileMapping, event: ReportedEvent) -> ReportedEvent:
     """An event with the mapping's own words for what it tells and for its stage."""
     cells = dict(event.cells)
     inner = cells.get("properties")
-    said = inner.get("event") if isinstance(inner, dict) else None
-    for name, word, words in (("type", said, mapping.types), ("stage", cells.get("stage"), None)):
-        chosen = mapping.stages if words is None else words
-        if isinstance(word, str) and (key := plain_cell(word)) in chosen:
-            if chosen[key] is None:
+    inner = inner if isinstance(inner, dict) else {}
+    own = {"type": ("event", mapping.types), "stage": ("stage", mapping.stages)}
+    for name, (said, words) in own.items():
+        word = inner.get(said)
+        if isinstance(word, str) and (key := plain_cell(word)) in words:
+            if words[key] is None:
                 raise UntranslatedRow(f"{word!r} is left empty in the mapping", False)
-            cells[name] = chosen[key]
+            cells[name] = words[key]
     kind = cells.get("type")
     if isinstance(kind, str):
         cells["type"] = OTHER_TYPES.get(plain(kind), kind)

@@ -32,6 +32,8 @@ LIFECYCLE = (
     *("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity"),
     *("customer", "evangelist"),
 )
+# Its words for stages that nearly every journey has, and ours.
+OUR_STAGES = {"marketingqualifiedlead": "mql", "salesqualifiedlead": "sql"}
 _KINDS = {
     "sent": "sent",
     "delivered": "delivered",
@@ -133,7 +135,7 @@ def _lifecycle_events(row: Row) -> list[ReportedEvent]:
                     "occurred_at": moment(at, 1000),
                     "type": "stage_changed",
                     "source": "hubspot",
-                    "stage": stage,
+                    "stage": OUR_STAGES.get(stage, stage),
                     "is_machine": False,
                     "properties": told({"stage": stage, "by": row.get("sourceType")}),
                 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nurture_rl.logs.reported.cloudevents_rows import CLOUDEVENTS
 from nurture_rl.logs.reported.customerio_rows import CUSTOMERIO
+from nurture_rl.logs.reported.hubspot_changes import HUBSPOT
 from nurture_rl.logs.reported.hubspot_rows import HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE
 from nurture_rl.logs.reported.mailgun_rows import MAILGUN
 from nurture_rl.logs.reported.mautic_rows import MAUTIC
@@ -19,6 +20,6 @@ from nurture_rl.logs.reported.ses_rows import SES
 
 _ALL = (
     *(CLOUDEVENTS, CUSTOMERIO, MAILGUN, MAUTIC, POSTMARK, SEGMENT, SENDGRID, SES),
-    *(HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE, SALESFORCE, GA4, SNOWPLOW),
+    *(HUBSPOT, HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE, SALESFORCE, GA4, SNOWPLOW),
 )
 FORMATS: Mapping[str, ReportFormat] = {one.name: one for one in _ALL}

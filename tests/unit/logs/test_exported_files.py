@@ -140,7 +140,7 @@ def test_hubspots_email_events_keep_id_and_moment_as_their_key(tmp_path: Path) -
         (row(0, "SENT"), ("sent",)),
         (row(1, "DELIVERED"), ("delivered",)),
         (row(2, "OPEN", filteredEvent=True), ("open*",)),
-        (row(3, "CLICK", url="https://example.com/a?b=c"), ("click",)),
+        (row(60_000, "CLICK", url="https://example.com/a?b=c"), ("click",)),  # a minute later
         (row(4, "BOUNCE", category="MAILBOX_FULL"), ("soft_bounce",)),
         (row(5, "BOUNCE", category="UNKNOWN_USER"), ("hard_bounce",)),
         (row(6, "DROPPED", dropReason="PREVIOUS_SPAM"), ("dropped", "unsubscribe")),
