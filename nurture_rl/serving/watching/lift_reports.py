@@ -68,7 +68,7 @@ class FigureShown:
     treated: float
     usual: float
     difference: float
-    lower: float | None  # of the interval at all times together; None: nothing can be said yet
+    lower: float | None  # of the interval; None: nothing can be said yet
     upper: float | None
     worth: float | None  # smallest difference worth having
     verdict: str
@@ -84,6 +84,7 @@ class LiftShown:
     as_of: str  # the log is complete up to here, ISO 8601
     among: str  # everybody, or mailed
     level: float  # of each interval
+    read_once: bool  # time was dealt: intervals hold at the planned end, not at all times together
     plan: str  # hash
     arm: str | None  # that is held against `against`; None: too few can be compared
     against: str
@@ -184,6 +185,7 @@ def _shown(read: _File, folder: str) -> LiftShown:
         as_of=datetime.fromtimestamp(read.as_of_us / 1e6, UTC).isoformat(),
         among=read.among,
         level=read.plan.level,
+        read_once=read.plan.unit == "time",
         plan=read.plan.hash,
         arm=read.main_arm,
         against=read.plan.usual,
