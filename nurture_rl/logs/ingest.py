@@ -32,6 +32,7 @@ from nurture_rl.logs.schema import (
     CHAIN_FILE,
     OF_EPISODE,
     OF_EXPERIMENT,
+    OF_PROPENSITY,
     QUARANTINE,
     TABLES,
     TableKind,
@@ -310,7 +311,7 @@ def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
     tables: dict[TableKind, pa.Table] = {}
     for kind, schema in TABLES.items():
         if kind is TableKind.DECISIONS:
-            may = (*OF_EPISODE, *OF_EXPERIMENT)
+            may = (*OF_EPISODE, *OF_EXPERIMENT, *OF_PROPENSITY)
             said = [one for one in may if rows[kind][one.name].null_count < len(rows[kind])]
             schema = pa.schema([*schema, *said])
         table = rows[kind].select(schema.names).cast(schema)
