@@ -32,6 +32,7 @@ from nurture_rl.logs.schema import (
     CHAIN_FILE,
     OF_EPISODE,
     OF_EXPERIMENT,
+    OF_PROPENSITY,
     QUARANTINE,
     TABLES,
     TableKind,
@@ -92,8 +93,8 @@ def ingest_folder(
     names; decisions may be absent, and every other file is named. Writes events,
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the folder)
-    say what of it may be written.
+    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the
+    folder) say what of it may be written.
 
     Args:
         folder: where the raw files lie.
@@ -310,7 +311,7 @@ def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
     tables: dict[TableKind, pa.Table] = {}
     for kind, schema in TABLES.items():
         if kind is TableKind.DECISIONS:
-            may = (*OF_EPISODE, *OF_EXPERIMENT)
+            may = (*OF_EPISODE, *OF_EXPERIMENT, *OF_PROPENSITY)
             said = [one for one in may if rows[kind][one.name].null_count < len(rows[kind])]
             schema = pa.schema([*schema, *said])
         table = rows[kind].select(schema.names).cast(schema)

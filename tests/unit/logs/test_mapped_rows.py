@@ -231,3 +231,13 @@ def test_a_file_without_rows_lacks_no_column(folder: Path) -> None:
     written(folder, "visits.csv", "id,at,name\nada,2025-10-28T10:00:00,home\n", VISITS)
     written(folder, "none.jsonl", "", VISITS)
     assert len(ingested(folder)["events"]) == 1
+
+
+def test_a_row_of_separators_alone_is_set_aside_by_itself(folder: Path) -> None:
+    """Spreadsheets leave such rows at the end of a sheet."""
+    mapping = VISITS.replace("{is: visit}", "{column: kind, values: {seen: visit}}")
+    text = "id,at,kind,name\nann,2026-03-02T09:00Z,seen,Ann\n,,,\n"
+    written(folder, "visits.csv", text, mapping)
+    found = ingested(folder)
+    assert [row["contact_id"] for row in found["events"]] == ["ann"]
+    assert reasons(found["quarantine"]) == [(3, "missing contact"), (3, "missing required field")]
