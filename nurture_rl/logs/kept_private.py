@@ -21,6 +21,8 @@ from nurture_rl.logs.schema import TableKind
 from nurture_rl.logs.unify import Unified
 
 CONSENT = "consent"  # property of an event, and how such attributes of a contact begin
+# Reasons whose detail is nothing that a row said.
+_TELL_ALL = r"^(missing required field|redelivered|shared keys only|stray time):"
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
 _NAMES = ("contact_id", "account_id", "event_id", "decision_id", "episode_id")  # of people
 _DAY_US = 86_400_000_000
@@ -40,7 +42,7 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
         rules: what is allowed.
     """
     rows = dict(unified.rows)
-    refused = [unified.quarantine]
+    refused = [without_content(unified.quarantine)]
     oldest = _oldest_us(rows[TableKind.EVENTS], rules.keep_days)
     agreed = _agreed(rows[TableKind.CONTACTS], rules)
     for kind, reasons in (
@@ -57,12 +59,19 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
             kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
             taken_off = _each_text(rows[kind][name], _only(kept))
             rows[kind] = _with(rows[kind], name, taken_off)
-    found = Unified(rows, without_content(pa.concat_tables(refused)), unified.identities)
+    found = Unified(rows, _with_raw_left_out(pa.concat_tables(refused)), unified.identities)
     return found if rules.key is None else _under_pseudonyms(found, rules.key)
 
 
 def without_content(quarantine: pa.Table) -> pa.Table:
-    """Refused rows with their file, line and reason alone."""
+    """Refused rows with their file, line and reason alone; of the reason what no row said."""
+    said = quarantine["reason"].combine_chunks()
+    kinds = pc.replace_substring_regex(said, r"(?s):.*", "")
+    reasons = pc.if_else(pc.match_substring_regex(said, _TELL_ALL), said, kinds)
+    return _with_raw_left_out(_with(quarantine, "reason", reasons))
+
+
+def _with_raw_left_out(quarantine: pa.Table) -> pa.Table:
     return _with(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
 
 
