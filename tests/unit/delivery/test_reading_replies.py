@@ -201,6 +201,7 @@ def test_labelled_replies_of_ones_own_teach_and_check(
     [
         ({"mail": ()}, ConfigError, "mail: expected at least one"),
         ({}, ConfigError, "somebody to tell"),
+        ({"out": "x.jsonl", "unread": "./x.jsonl"}, ConfigError, "another file than unread"),
         ({"out": "x.csv"}, ConfigError, r"ends in \.jsonl"),
         ({"out": "x.jsonl", "topics": ("cost=pricing",)}, ConfigError, "topics: expected KIND"),
         ({"out": "x.jsonl", "days": 0.0}, ConfigError, "days: expected above 0"),
