@@ -231,3 +231,11 @@ def test_a_file_without_rows_lacks_no_column(folder: Path) -> None:
     written(folder, "visits.csv", "id,at,name\nada,2025-10-28T10:00:00,home\n", VISITS)
     written(folder, "none.jsonl", "", VISITS)
     assert len(ingested(folder)["events"]) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000 + ".csv", "**x.csv", "[.csv"])
+def test_a_name_that_no_file_can_have_is_refused_as_missing(folder: Path, name: str) -> None:
+    written(folder, "visits.csv", "id,at,name\nada,2025-10-28T10:00:00,home\n", VISITS)
+    (folder / "other.map.yaml").write_text(f"file: '{name}'\n{VISITS}", "utf-8")
+    with pytest.raises(LogError, match="beside it, there is none"):
+        ingested(folder)
