@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nurture_envs.switchback import Switchback
+
 ARMS = ("policy", "random", "usual", "holdout")
-UNITS = ("contact", "account")  # that chance deals
+TIME = "time"  # the unit of a switchback: blocks of days
+UNITS = ("contact", "account", TIME)  # that chance deals
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class ExperimentGoals:
     """What an experiment is judged by, as was said before it began."""
 
     window_days: int  # so long after its enrolment does an outcome of a contact count
-    units: int  # expected in all arms together, by the day the answer is due
+    units: int  # expected in all arms together, by the day the answer is due; of time: blocks
     worth: Mapping[str, float]  # by key figure: the smallest difference worth having, per contact
     once: tuple[str, ...]  # key figures that count at most once an account
     velocity: Velocity | None
@@ -41,6 +44,7 @@ class Experiment:
     free: str | None  # the one factor of business as usual that the policy chooses; None: all
     salt: str  # units are dealt by a hash of it and their id
     goals: ExperimentGoals
+    switchback: Switchback | None = None  # where time is dealt; None: it is not
 
 
 def dealt_arm(experiment: Experiment, unit: str) -> str:

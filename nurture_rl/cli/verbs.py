@@ -245,6 +245,21 @@ _ALL = (
         codes={3: "a row could not be read, or an event was not taken"},
     ),
     Verb(
+        name="replies",
+        summary="reads what people answered: positive, question, objection, away, no more mail ...",
+        reads="mailboxes (maildir, mbox, .eml, IMAP), and who their addresses belong to",
+        makes="events for `ingest` or for a server, and a file of what a person has to read",
+        examples=(
+            "nurture replies mail=[inbox.mbox] out=replies.jsonl",
+            "nurture replies mail=[imaps://hello%40firm.example@mail.firm.example/INBOX] "
+            "password_file=mail.key server=https://policy.example",
+        ),
+        settings="nurture_rl.delivery.reading_replies:RepliesOptions",
+        work="nurture_rl.delivery.reading_replies:replies",
+        composed=False,
+        codes={3: "a person has to read something, or an event was not taken"},
+    ),
+    Verb(
         name="handoffs",
         summary="tells sales whom the policy passed on to them, and why now",
         reads="a server's store, and the bundle that decides; the server may be running",

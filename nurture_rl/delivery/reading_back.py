@@ -6,13 +6,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from nurture_rl.client import OptOutNotStored, PolicyClient, ServerAway, ServerRefusal
+from nurture_rl.delivery.address_book import contacts_by_address
 from nurture_rl.delivery.deliver_options import client_of
 from nurture_rl.delivery.planned_sends import utc_text
 from nurture_rl.delivery.providers.http_line import HttpLine, HttpReply, NoReply, http_server
@@ -24,7 +24,6 @@ from nurture_rl.delivery.providers.listmonk_results import (
     opt_outs,
     pages,
 )
-from nurture_rl.delivery.recipients import checked_address, text_table
 from nurture_rl.delivery.sender_protocol import SenderAway
 from nurture_rl.errors import ConfigError, DeliveryError
 from nurture_rl.logs.atomic import atomic_write_bytes
@@ -75,7 +74,7 @@ def collect(options: CollectOptions) -> VerbResult:
     if server.query:
         raise ConfigError("sender_url: expected no ? in it")
     asked = _Asked(HttpLine(server), credentials_of(options.sender, options.sender_key_file))
-    whose = _contacts(Path(options.recipients))
+    whose = contacts_by_address(Path(options.recipients))
     reports = _Reports(client, whose)
     try:
         with shown_progress("collect"):
@@ -232,23 +231,3 @@ class _Reports:
             "refused": len(self._refused),
         }
         return VerbResult(made, LEFT if self._unread or self._refused else 0)
-
-
-def _contacts(path: Path) -> dict[str, list[str]]:
-    """The contacts who have each address, in small letters, in the order of their ids."""
-    table = text_table(path)
-    if missing := [name for name in ("contact_id", "email") if name not in table.column_names]:
-        raise DeliveryError(
-            f"{path}: expected the columns contact_id and email, got no {', '.join(missing)}"
-        )
-    found: dict[str, set[str]] = {}
-    for row in table.select(["contact_id", "email"]).to_pylist():
-        name, email = row["contact_id"], (row["email"] or "").strip().lower()
-        if not name or not email:
-            continue
-        spellings = {email}
-        with suppress(DeliveryError):  # where no mail goes, a word from there still counts
-            spellings.add(checked_address(email, str(path)).lower())
-        for one in spellings:
-            found.setdefault(one, set()).add(name)
-    return {address: sorted(names) for address, names in found.items()}

@@ -197,8 +197,13 @@ def _answer(code: int, said: bytes, at_recipient: bool) -> SendAnswer:
     if code // 100 == 4:
         return SendAnswer("later", plain, code, status)
     plainly_dead = at_recipient and code in _DEAD_CODES
-    dead = bool(_DEAD.match(status)) if status is not None else plainly_dead
+    dead = is_dead(status) if status is not None else plainly_dead
     return SendAnswer("refused", plain, code, status, dead)
+
+
+def is_dead(status: str) -> bool:
+    """Whether an enhanced code says that an address is none, or is switched off."""
+    return _DEAD.match(status) is not None
 
 
 def _stuffed(content: bytes) -> bytes:

@@ -78,7 +78,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     """
     first, crossed, not_dealt = _first_decisions(log.decisions, plan, journey)
     arms = np.array(list(plan.shares))
-    named = _arms_in(first, plan)
+    named = arms_in(first, plan)
     kept = np.isin(named, arms)
     other = int((~kept).sum())
     first = first.filter(pa.array(kept))
@@ -98,7 +98,7 @@ def enrolled(log: LogTables, plan: Plan, journey: Journey) -> tuple[Enrolled, No
     since = np.asarray(pc.cast(first["decided_at"], pa.int64()))
     amounts, stage = _followed_up(log, first, unit, plan, journey)
     figures = (journey.north_star, *journey.supporting)
-    late = _longest_delay_us(journey, {name for kpi in figures for name in kpi.of})
+    late = longest_delay_us(journey, {name for kpi in figures for name in kpi.of})
     made = Enrolled(
         contact_ids=np.asarray(first["contact_id"].to_pylist(), str),
         arm=arm,
@@ -152,7 +152,7 @@ def _first_decisions(
     rows = rows.combine_chunks()
     ids = rows["contact_id"].to_numpy(zero_copy_only=False).astype(str)
     _, at, of = np.unique(ids, return_index=True, return_inverse=True)
-    arm = _arms_in(rows, plan)
+    arm = arms_in(rows, plan)
     dealt = of_experiment(rows, plan)
     inside = dealt[at]
     since = np.asarray(pc.cast(rows["decided_at"], pa.int64()))[at]
@@ -162,7 +162,7 @@ def _first_decisions(
     return first, int((differs & inside).sum()), int(others.sum())
 
 
-def _arms_in(decisions: pa.Table, plan: Plan) -> NDArray[np.str_]:
+def arms_in(decisions: pa.Table, plan: Plan) -> NDArray[np.str_]:
     """The arm of each decision, [n]; a canary is part of the policy's, unless the plan names it."""
     named = decisions["arm"].to_numpy(zero_copy_only=False).astype(str)
     tried = np.char.startswith(named, _CANARY) & ~np.isin(named, list(plan.shares))
@@ -212,7 +212,7 @@ def _followed_up(
     came = told & (seen.signal == [one.name for one in journey.signals].index(name))
     whole = np.full(first.num_rows, np.inf)
     np.minimum.at(whole, at[came], np.floor(days[came]))
-    late = _longest_delay_us(journey, (name,))
+    late = longest_delay_us(journey, (name,))
     watched = np.floor((log.as_of_us - late - times.decided_us) / DAY_US).clip(0.0)
     reached = whole < watched
     ended = np.where(reached, whole, watched).astype(np.int64)
@@ -223,11 +223,11 @@ def _timed(since: IntArray, plan: Plan, journey: Journey, as_of_us: int) -> Bool
     """Of whom the days until the plan's signal are over."""
     if plan.velocity is None:
         return np.zeros(since.size, np.bool_)
-    late = _longest_delay_us(journey, (plan.velocity.signal,))
+    late = longest_delay_us(journey, (plan.velocity.signal,))
     return np.asarray(since + plan.velocity.days * DAY_US + late <= as_of_us)
 
 
-def _longest_delay_us(journey: Journey, channels: Iterable[str]) -> int:
+def longest_delay_us(journey: Journey, channels: Iterable[str]) -> int:
     """By when each of the channels is known for sure, after its event."""
     bins = max(journey.delays[journey.channel_index(name)] for name in channels)
     return round(bins * journey.clock.period_hours / len(journey.clock.slots_hours) * HOUR_US)

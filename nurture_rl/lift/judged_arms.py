@@ -12,6 +12,7 @@ from scipy import special
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey, Kpi
 from nurture_rl.lift.arm_sizes import SizesOfArms, arm_sizes
+from nurture_rl.lift.block_records import BlocksRead
 from nurture_rl.lift.contrast import BoolArray, Contrast, FloatArray, contrast
 from nurture_rl.lift.enrolled import Enrolled, Notes
 from nurture_rl.lift.velocity import StageTimes, velocity_contrast, watched_share
@@ -71,6 +72,7 @@ class LiftReport:
     notes: Notes
     lifts: Mapping[str, tuple[FigureLift, ...]]  # by arm, the north star first
     too_few: tuple[str, ...]  # arms without enough units to be compared
+    blocks: BlocksRead | None = None  # where time is dealt; None: it is not
 
     @property
     def main_arm(self) -> str | None:
@@ -244,7 +246,7 @@ class _Pair:
         half = looks_width(information, level) * found.stderr
         lower, upper = found.difference - half, found.difference + half
         reach = float(special.ndtri((1.0 + level) / 2.0)) * found.stderr
-        verdict = _verdict(lower, upper, better, worth) if self.dealt_well else "cannot tell yet"
+        verdict = verdict_of(lower, upper, better, worth) if self.dealt_well else "cannot tell yet"
         return FigureLift(
             name=name,
             role=role,
@@ -283,7 +285,15 @@ class _Pair:
         return self.as_of_us + round(wait * DAY_US)
 
 
-def _verdict(lower: float, upper: float, better: str, worth: float | None) -> Verdict:
+def verdict_of(lower: float, upper: float, better: str, worth: float | None) -> Verdict:
+    """What an interval of a difference says.
+
+    Args:
+        lower: of the interval.
+        upper: of the interval.
+        better: "higher" or "lower".
+        worth: the smallest difference worth having; None: not said.
+    """
     if lower > 0.0 or upper < 0.0:
         return "better" if (lower > 0.0) == (better == "higher") else "worse"
     if worth is not None and -worth <= lower and upper <= worth:

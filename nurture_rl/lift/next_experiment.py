@@ -176,7 +176,7 @@ def _begun(
     shares[plan.usual] = round(1.0 - sum(shares.values()) + shares[plan.usual], 6)
     size = _sized(report, report.lifts[arm][0], shares, arm)
     made: dict[str, Any] = {
-        "name": _name(plan.name, free),
+        "name": next_name(plan.name, free),
         "unit": plan.unit,
         "shares": shares,
         **({} if plan.program is None else {"usual": plan.program}),
@@ -228,7 +228,7 @@ def _days(report: LiftReport, units: int) -> str:
     return f"; {ceil(units * days / dealt)} days at the pace so far" if dealt and days >= 1 else ""
 
 
-def _name(before: str, free: str | None) -> str:
+def next_name(before: str, free: str | None) -> str:
     """Another name: who has one is dealt anew, by a salt of its own."""
     ending = _STAGE.search(before)
     assert ending is not None, "it matches the empty end, too"

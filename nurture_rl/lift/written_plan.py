@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from nurture_envs.experiment import UNITS, Velocity
+from nurture_envs.experiment import TIME, UNITS, Velocity
 from nurture_envs.fields import Fields
 from nurture_envs.journey import Journey
 from nurture_envs.journey_experiment import (
@@ -18,7 +18,10 @@ from nurture_envs.journey_experiment import (
     USUAL_PROGRAMS,
     read_goals,
     read_shares,
+    read_switchback,
+    require_comparable,
 )
+from nurture_envs.switchback import Switchback
 from nurture_rl.errors import ConfigError
 
 
@@ -27,12 +30,12 @@ class Plan:
     """What was decided before the first contact was dealt."""
 
     name: str
-    unit: str  # what is dealt to arms: "contact" or "account"
+    unit: str  # what is dealt to arms: "contact", "account" or "time"
     shares: Mapping[str, float]  # by arm, adding up to 1
     usual: str  # the arm that all others are compared with
     starts: datetime  # UTC; contacts enrolled before it are not in the experiment
     window_days: int  # so long after its enrolment does an outcome of a contact count
-    units: int  # expected in all arms together, by the day the answer is due
+    units: int  # expected in all arms together, by the day the answer is due; of time: blocks
     worth: Mapping[str, float]  # by key figure: the smallest difference worth having, per contact
     once: tuple[str, ...]  # key figures that count at most once an account
     velocity: Velocity | None
@@ -43,6 +46,8 @@ class Plan:
     # Content hash of a server's experiment: whom it dealt are in it, and nobody else; None: whoever
     # has the first decision after `starts`.
     dealt_by: str | None = None
+    switchback: Switchback | None = None  # where time is dealt; None: it is not
+    salt: str | None = None  # by a hash of which blocks were dealt; None: not said
 
 
 def load_plan(path: Path, journey: Journey) -> Plan:
@@ -68,15 +73,20 @@ def load_plan(path: Path, journey: Journey) -> Plan:
 
 
 def _read(f: Fields, journey: Journey, digest: str) -> Plan:
-    shares = read_shares(f, "arms")
+    unit, shares = f.text("unit", among=UNITS), read_shares(f, "arms")
+    blocks = read_switchback(f, shares, "arms") if unit == TIME else None
     named = f.text("journey")
     if named != journey.name:
         f.problem("journey", f"expected the journey of the log, {journey.name!r}, got {named!r}")
     figures = [kpi.name for kpi in (journey.north_star, *journey.supporting)]
-    goals = read_goals(f, figures, [signal.name for signal in journey.signals])
+    signals = [signal.name for signal in journey.signals]
+    goals = read_goals(f, figures, signals, switchback=blocks)
+    if blocks is not None:
+        require_comparable(f, blocks, len(shares), goals.level)
+        f.text("north_star", figures[0], among=figures[:1])
     plan = Plan(
         name=f.name_text("experiment"),
-        unit=f.text("unit", among=UNITS),
+        unit=unit,
         shares=shares,
         usual=f.text("usual", among=sorted(shares)),
         starts=_starts(f),
@@ -90,6 +100,8 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
         hash=digest,
         free=f.text("free", among=FREE_FACTORS) if f.has("free") else None,
         program=f.text("program", among=USUAL_PROGRAMS) if f.has("program") else None,
+        switchback=blocks,
+        salt=f.name_text("salt") if blocks is not None and f.has("salt") else None,
     )
     f.finish()
     return plan

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nurture_rl.identity.resolve import Assignment
 from nurture_rl.logs.checks import check_events
 from nurture_rl.logs.duplicates import later_rows
+from nurture_rl.logs.machine_marks import are_exact, mail_minutes
 from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
 from nurture_rl.logs.quarantine import SHARED_ONLY, sift
 from nurture_rl.logs.readers import RawTable
@@ -45,6 +46,8 @@ class _Part:
     ids: IntArray  # hashes of the rows' ids, [n]
     namings: pa.Table
     codes: NDArray[np.int32]  # of each row's naming, [n]
+    mails: BoolArray  # rows of mails that went out, [n]
+    coarse: BoolArray  # those of them at second 0, [n]
 
 
 class EventRows:
@@ -72,16 +75,19 @@ class EventRows:
         self._namings = NamingIndex()
         self.quarantine: list[pa.Table] = []
         recorded, ids = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        mails, coarse = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
         for part in _in_turn(partial(_checked, words=words), parts):
             self.quarantine.append(part.quarantine)
             if len(part.rows):
                 self._add(part, progress)
                 ids.append(part.ids)
                 recorded.append(np.asarray(part.rows["recorded_at"].cast(pa.int64())))
+                mails.append(part.mails)
+                coarse.append(part.coarse)
         self._spill.end()
         self._recorded_us = np.concatenate(recorded)
         self._kept = np.ones(self._recorded_us.size, np.bool_)
-        del recorded
+        self._mails, self._coarse = np.concatenate(mails), np.concatenate(coarse)
         self._set_repeated_aside(np.concatenate(ids), folder)
 
     def __len__(self) -> int:
@@ -92,6 +98,12 @@ class EventRows:
     def known_us(self) -> IntArray:
         """When each kept row was known, UTC microseconds, [kept]."""
         return self._recorded_us[self._kept]
+
+    @property
+    def tells_seconds(self) -> bool:
+        """Whether the times of kept mails are exact."""
+        mails, coarse = (int((which & self._kept).sum()) for which in (self._mails, self._coarse))
+        return are_exact(mails, coarse)
 
     def set_aside(self, rows: IntArray, reasons: pa.Array) -> None:
         """Put kept rows into quarantine.
@@ -226,7 +238,8 @@ def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:
     rows = good.rows.combine_chunks()
     ids = np.fromiter(map(hash, rows["event_id"].to_pylist()), np.int64, len(rows))
     namings, codes = distinct_namings(rows)
-    return _Part(rows, pa.concat_tables([raw.quarantine, good.quarantine]), ids, namings, codes)
+    refused = pa.concat_tables([raw.quarantine, good.quarantine])
+    return _Part(rows, refused, ids, namings, codes, *mail_minutes(rows))
 
 
 def _in_turn(

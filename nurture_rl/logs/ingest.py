@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_rows import EventRows, NamedEvents
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.machine_marks import BY, mark_machines
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
@@ -151,13 +153,32 @@ def _ingest(
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
         events = made / f"{TableKind.EVENTS}.parquet"
-        written = write_events(named.parts(), events, room)
+        seconds, found = checked.events.tells_seconds, Counter[str]()
+
+        def marked(rows: pa.Table) -> pa.Table:
+            changed = mark_machines(rows, seconds)
+            found.update(changed.reasons)
+            return changed.rows
+
+        written = write_events(named.parts(), marked, events, room)
+        checked = replace(checked, notes=(*checked.notes, *_on_machines(found)))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
         summary = _summarise(checked, quarantine, tables, unified, added, written)
         (made / "summary.json").write_bytes(summary.to_json())
     return summary
+
+
+def _on_machines(found: Mapping[str, int]) -> list[str]:
+    """How many clicks and opens were marked as a machine's."""
+    if not found:
+        return []
+    reasons = ", ".join(f"{rows} {reason}" for reason, rows in sorted(found.items()))
+    many = counted(sum(found.values()), "click or open", "clicks and opens")
+    return [
+        f"{many} marked as a machine's, by their looks: {reasons}; the property {BY} says which"
+    ]
 
 
 def _read_and_check(

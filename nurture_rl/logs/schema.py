@@ -47,6 +47,7 @@ EVENT_TYPES = frozenset(
 
 REPLY_CLASSES = frozenset(
     {"positive", "objection", "question", "out_of_office", "unsubscribe_request", "negative"}
+    | {"wrong_person"}
 )
 
 # Lies beside exported decisions and vouches for them; it is no table of a log.

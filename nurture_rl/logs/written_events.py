@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,11 +28,17 @@ class WrittenEvents:
     last_at: datetime  # of the latest
 
 
-def write_events(rows: Iterable[pa.Table], path: Path, folder: Path) -> WrittenEvents:
+def write_events(
+    rows: Iterable[pa.Table],
+    changed: Callable[[pa.Table], pa.Table],
+    path: Path,
+    folder: Path,
+) -> WrittenEvents:
     """Write events ordered by contact, time and id.
 
     Args:
         rows: of `EVENTS`, at least one.
+        changed: is given all rows of some contacts, in order, and returns them as they are written.
         path: the Parquet file to write.
         folder: where there is room for what does not fit into memory.
 
@@ -42,7 +48,8 @@ def write_events(rows: Iterable[pa.Table], path: Path, folder: Path) -> WrittenE
     """
     spans: list[dict[str, datetime]] = []
     with pq.ParquetWriter(path, EVENTS, compression="zstd") as writer:
-        for part in _of_size(_in_order(rows, folder)):
+        contacts = _whole_contacts(_in_order(rows, folder))
+        for part in _of_size(changed(some).cast(EVENTS) for some in contacts):
             writer.write_table(part)
             spans.append(pc.min_max(part["occurred_at"]).as_py())
     return WrittenEvents(
@@ -59,6 +66,21 @@ def _in_order(rows: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
         ordered = engine.execute(f"SELECT * FROM events ORDER BY {_ORDER}")
         for batch in ordered.to_arrow_reader(GROUP_ROWS):
             yield pa.table(batch).cast(EVENTS)
+
+
+def _whole_contacts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of ordered tables, cut where a contact ends."""
+    held = EVENTS.empty_table()
+    for table in tables:
+        ids = table["contact_id"].combine_chunks()
+        last = pc.index(ids, ids[-1]).as_py()
+        if last or (len(held) and held["contact_id"][-1] != ids[-1]):
+            yield pa.concat_tables([held, table.slice(0, last)]).combine_chunks()
+            held = table.slice(last)
+        else:
+            held = pa.concat_tables([held, table])
+    if len(held):
+        yield held.combine_chunks()
 
 
 def _of_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -245,7 +245,15 @@ def _experiment(journey: Journey) -> Iterator[str]:
     if one.free is not None:
         arms["policy"] = f"business as usual goes on, but the policy chooses the {one.free}"
     shares = [f"for {100.0 * share:g} % {arms[arm]}" for arm, share in one.shares.items()]
-    yield f"An experiment deals every {one.unit} by chance: {joined(shares, 'and')}."
+    time = one.switchback
+    if time is None:
+        yield f"An experiment deals every {one.unit} by chance: {joined(shares, 'and')}."
+    else:
+        length = "every day" if time.block_days == 1 else f"every {time.block_days} days"
+        yield (
+            f"An experiment deals time by chance, for everybody and {length} anew, from "
+            f"{time.first_day} on: {joined(shares, 'and')}."
+        )
 
 
 def _enrolment(journey: Journey) -> Iterator[str]:

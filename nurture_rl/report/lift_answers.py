@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -46,7 +47,7 @@ def answers(report: LiftReport) -> FirstScreen:
     star = report.lifts[arm][0]
     hurt = report.harms
     kind = {"better": "released", "worse": "refused"}.get(star.verdict, "open")
-    if any(one.verdict == "worse" for one in hurt):
+    if worse_figures(hurt):
         kind = "refused"
     return FirstScreen(
         kind=kind,
@@ -93,7 +94,7 @@ def _how_much(report: LiftReport, star: FigureLift) -> str:
 
 
 def _harmed(report: LiftReport, harms: list[FigureLift]) -> str:
-    worse = [one for one in harms if one.verdict == "worse"]
+    worse = worse_figures(harms)
     if worse:
         told = "; ".join(
             f"{one.name}: {interval(one).shown(signed=True)} {unit(one)}" for one in worse
@@ -114,7 +115,7 @@ def _next(report: LiftReport, arm: str, star: FigureLift) -> str:
     usual, stage = report.plan.usual, following_stage(report.plan.free)
     if not report.counts.as_planned:
         return "Find out why arms differ in size before anything else is read."
-    worse = [one for one in report.lifts[arm] if one.verdict == "worse"]
+    worse = worse_figures(report.lifts[arm])
     if star in worse or any(one in worse for one in report.harms):
         return f"Go back to `{usual}` for everybody, and look at what `{arm}` sends."
     if worse:
@@ -142,6 +143,11 @@ def _next(report: LiftReport, arm: str, star: FigureLift) -> str:
         "At this pace it will never tell. Enrol more contacts, give the arms equal shares, or test "
         "a larger change."
     )
+
+
+def worse_figures(some: Iterable[FigureLift]) -> list[FigureLift]:
+    """Those that are judged worse."""
+    return [one for one in some if one.verdict == "worse"]
 
 
 def interval(one: FigureLift) -> Bounded:

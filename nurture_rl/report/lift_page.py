@@ -16,14 +16,15 @@ from nurture_rl.lift.written_plan import Plan
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.lift_answers import (
     THOUSAND,
-    answers,
     day,
     interval,
     scaled,
     unit,
 )
+from nurture_rl.report.lift_blocks import block_notes, block_tables
 from nurture_rl.report.lift_details import detail_tables
 from nurture_rl.report.lift_figures import lift_bars, reads_picture
+from nurture_rl.report.lift_first_screen import first_screen
 from nurture_rl.report.lift_journal import journal_notes, journal_tables
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, count, percent, shown
@@ -58,7 +59,7 @@ def lift_page(told: ToldLift) -> str:
         f"Lift: {report.plan.name}",
         subtitle=f"{report.journey}, as of {day(report.as_of_us)}",
         provenance=report.provenance,
-        answers=answers(report),
+        answers=first_screen(report),
         figures=_figures(told),
         tables=_tables(report),
         following=told.following,
@@ -78,7 +79,7 @@ def lift_markdown(told: ToldLift) -> str:
         f"{report.journey}, as of {day(report.as_of_us)}",
         "",
     ]
-    lines += [f"- **{question}** {answer}" for question, answer in answers(report).lines()]
+    lines += [f"- **{question}** {answer}" for question, answer in first_screen(report).lines()]
     for table in _tables(report):
         lines += grid(table)
     if following is not None:
@@ -102,12 +103,17 @@ def _figures(told: ToldLift) -> list[tuple[str, str, Markup]]:
     report, arm = told.report, told.report.main_arm
     figures = []
     if arm is not None:
+        line = (
+            "The thick line is the interval that holds at all times together, the thin mark what a "
+            "single read would say."
+            if report.blocks is None
+            else "The thick line is the interval by randomisation, at the planned end; the thin "
+            "mark what a normal approximation would say."
+        )
         figures.append(
             (
                 "Every key figure",
-                f"`{arm}` less `{report.plan.usual}`, in standard errors of the difference. The "
-                "thick line is the interval that holds at all times together, the thin mark what "
-                "a single read would say.",
+                f"`{arm}` less `{report.plan.usual}`, in standard errors of the difference. {line}",
                 Markup(inline(lift_bars(report.lifts[arm]))),
             )
         )
@@ -129,6 +135,8 @@ def _details(told: ToldLift) -> list[tuple[Table, str]]:
 
 
 def _tables(report: LiftReport) -> list[Table]:
+    if report.blocks is not None:
+        return block_tables(report)
     return [_arms(report), *(_compared(report, name) for name in report.lifts)]
 
 
@@ -173,6 +181,8 @@ def _began(plan: Plan) -> str:
 
 
 def _notes(report: LiftReport) -> list[str]:
+    if report.blocks is not None:
+        return block_notes(report)
     plan, notes = report.plan, report.notes
     told = [
         f"Plan `{plan.name}` (hash `{plan.hash}`): from {_began(plan)}, {plan.unit}s "

@@ -16,6 +16,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.lift.arm_details import ArmDetails, arm_details
 from nurture_rl.lift.enrolled import LogTables, enrolled
 from nurture_rl.lift.judged_arms import LiftReport, judged, judged_north_star
+from nurture_rl.lift.judged_blocks import judged_blocks
 from nurture_rl.lift.written_plan import Plan
 from nurture_rl.report.lift_page import Read
 from nurture_rl.serving.contacts.mail_counts import families_of
@@ -49,12 +50,14 @@ def _last(column: pa.ChunkedArray) -> int:
     return 0 if last is None else int(last)
 
 
-def read_arms(log: LogTables, plan: Plan, journey: Journey) -> tuple[LiftReport, ArmDetails]:
-    """What the whole log says, and what happened by arm.
+def read_arms(log: LogTables, plan: Plan, journey: Journey) -> tuple[LiftReport, ArmDetails | None]:
+    """What the whole log says, and what happened by arm; None: no contact has one arm.
 
     Raises:
         LogError: nobody is enrolled.
     """
+    if plan.switchback is not None:
+        return judged_blocks(log, plan, journey), None
     people, notes = enrolled(log, plan, journey)
     report = judged(people, notes, plan, journey, log.as_of_us)
     family = partial(family_of, own=families_of(journey.guardrails.volume))
@@ -73,6 +76,8 @@ def weekly_reads(
 ) -> list[Read]:
     """The north star of the main arm as it was read each week, the earliest first.
 
+    Where time is dealt it is read once, at the end.
+
     Args:
         report: the last read.
         log: the whole log.
@@ -81,7 +86,7 @@ def weekly_reads(
         weeks: before the last read.
     """
     arm = report.main_arm
-    if arm is None:
+    if arm is None or plan.switchback is not None:
         return []
     star = {name.removesuffix(".value") for name in journey.north_star.of}
     types = pa.array(sorted({one.type for one in journey.signals if one.name in star}))

@@ -30,11 +30,12 @@ from nurture_rl.lift.decision_journal import (
 )
 from nurture_rl.lift.first_mail import first_mailed
 from nurture_rl.lift.judged_arms import LiftReport
-from nurture_rl.lift.next_experiment import next_experiment
+from nurture_rl.lift.next_blocks import next_blocks
+from nurture_rl.lift.next_experiment import NextExperiment, next_experiment
 from nurture_rl.lift.written_plan import load_plan
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.logs.schema import is_plan_file
-from nurture_rl.report.lift_answers import answers
+from nurture_rl.report.lift_first_screen import first_screen
 from nurture_rl.report.lift_page import ToldLift, lift_markdown, lift_page
 from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
@@ -73,6 +74,11 @@ def lift(config: DictConfig) -> VerbResult:
     plan = load_plan(
         _plan_beside(exported, journey) if run.plan is None else Path(run.plan), journey
     )
+    if run.among == "mailed" and plan.switchback is not None:
+        raise ConfigError(
+            "among: expected everybody, for the plan deals time, and a contact has decisions of "
+            "several arms; leave `among` out"
+        )
     root = runs_folder(checked) / "lift"
     with (
         threadpool_limits(run.threads),
@@ -84,7 +90,7 @@ def lift(config: DictConfig) -> VerbResult:
         if run.among == "mailed":
             log, plan = first_mailed(log, _ghosts(exported), plan)
         report, details = read_arms(log, plan, journey)
-        following = next_experiment(report) if run.among == "everybody" else None
+        following = _following(report) if run.among == "everybody" else None
         told = ToldLift(
             report=report,
             reads=weekly_reads(report, log, plan, journey, run.reads),
@@ -98,11 +104,15 @@ def lift(config: DictConfig) -> VerbResult:
         with atomic_folder(folder) as partial_folder:
             write_told(told, partial_folder)
         _track(tracked, report, folder)
-    first = answers(report)
+    first = first_screen(report)
     for question, answer in first.lines():
         say(f"{question} {answer}")
     say(f"  report: {folder / 'lift.html'}")
     return VerbResult({"verdict": first.kind, "report": folder / "lift.html"}, exit_code(report))
+
+
+def _following(report: LiftReport) -> NextExperiment:
+    return next_experiment(report) if report.blocks is None else next_blocks(report)
 
 
 def _evidence(ingested: Path, plan: str, as_of_us: int, among: str) -> ReadEvidence:
@@ -137,7 +147,7 @@ def journal_entry(
         evidence=evidence,
         verdict="cannot tell yet" if arm is None else report.lifts[arm][0].verdict,
         exit_code=exit_code(report),
-        answers=dict(answers(report).lines()),
+        answers=dict(first_screen(report).lines()),
         figures=figures,
         next=suggested,
         last=None if before is None else last_read(before, report, evidence, figures),
@@ -198,7 +208,7 @@ def _track(tracked: Run, report: LiftReport, folder: Path) -> None:
             key = f"lift.{arm}.{one.name.replace(' ', '_')}"
             numbers |= {key: one.difference, f"{key}.lower": one.lower, f"{key}.upper": one.upper}
     tracked.metrics(0, {key: value for key, value in numbers.items() if abs(value) < float("inf")})
-    tracked.tag("verdict", answers(report).kind)
+    tracked.tag("verdict", first_screen(report).kind)
     tracked.artifact(folder, "lift")
 
 

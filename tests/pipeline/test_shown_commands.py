@@ -32,6 +32,7 @@ from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.cli.main import main
 from nurture_rl.cli.verb_record import DONE
 from nurture_rl.cli.verbs import VERBS
+from nurture_rl.delivery.delivery_ledger import DeliveryLedger
 from nurture_rl.release.bundle import write_bundle
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.learners import LEARNERS
@@ -62,6 +63,7 @@ CODES = {
     "map": {0, 3},
     "pipeline": {0, 4},
     "deliver": {0, 3},
+    "replies": {0, 3},
 }
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -102,6 +104,7 @@ FRONT = (
     "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
+    "docs/replies.md",
     "docs/starting-from-files.md",
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
@@ -178,6 +181,13 @@ def run(page: str, words: list[str]) -> int | None:
             listmonk.subscriber("nobody@example.com", "blocklisted")
             kept = [word for word in words if not word.startswith(("server=", "sender_url="))]
             return main([*kept, f"server={server.url}", f"sender_url={listmonk.url}"])
+    if words[0] == "replies":
+        write_replies()
+        if not any(word.startswith("server=") for word in words):
+            return main(words)
+        with running(Path("BUNDLE"), "runs/store.db") as server:  # a mailbox of files for IMAP's
+            kept = [word for word in words if not word.startswith(("server=", "mail="))]
+            return main([*kept, f"server={server.url}", "mail=[inbox.mbox]"])
     if words[0] in ("init", "map"):
         write_files()
     if "data=frame" in words:
@@ -193,6 +203,22 @@ def write_files() -> None:
     Path("clicks.csv").write_text(f"email,clicked_on\n{rows}", "utf-8")
     stages = rows.replace(",", ",MQL,")
     Path("stages.csv").write_text(f"email,stage,changed_at\n{stages}", "utf-8")
+
+
+def write_replies() -> None:
+    """A mailbox, whose addresses they are, labelled replies, and a ledger of deliveries."""
+    mail = (
+        "From a@x.example\nFrom: a@x.example\nDate: 1 Mar 2026 10:00:00 +0000\n\nUnsubscribe me\n"
+    )
+    Path("inbox.mbox").write_text(mail, "utf-8")
+    Path("recipients.csv").write_text("contact_id,email\na,a@x.example\n", "utf-8")
+    for name in ("our-replies.csv", "later-replies.csv"):
+        Path(name).write_text("label,subject,text\nother,,thanks\n", "utf-8")
+    for name in ("mail.key", "policy.key"):
+        Path(name).touch(mode=0o600)
+        Path(name).write_text("k" * 32, "utf-8")
+    Path("runs").mkdir(exist_ok=True)
+    DeliveryLedger(Path("runs/deliveries.db")).close()
 
 
 def write_mail_inputs(table: str) -> None:

@@ -119,6 +119,21 @@ def cloudevents(number: int, at: float, cells: Row) -> Row:
     }
 
 
+def hubspot(number: int, at: float, cells: Row) -> Row:
+    return {
+        "eventId": number,
+        "subscriptionId": 138,
+        "portalId": 62515,
+        "appId": 54198,
+        "occurredAt": int(at * 1000),
+        "subscriptionType": "contact.propertyChange",
+        "objectId": "ada",
+        "changeSource": "CRM_UI",
+        "attemptNumber": 0,
+        **cells,
+    }
+
+
 def _bounce(kind: str, subtype: str, status: str = "5.0.0") -> Row:
     people = [{"emailAddress": ADDRESS, "status": status, "diagnosticCode": "smtp; 550 no"}]
     inner = {"bounceType": kind, "bounceSubType": subtype, "bouncedRecipients": people}
@@ -333,6 +348,21 @@ CASES: dict[str, tuple[Callable[[int, float, Row], Row], Sequence[Case]]] = {
                     ("Email Bounced", {}, "hard_bounce"),
                     ("Email Marked as Spam", {}, "complaint"),
                     ("Unsubscribed", {"list_id": "7"}, "unsubscribe"),
+                )
+            ),
+        ],
+    ),
+    "hubspot": (
+        hubspot,
+        [
+            *(
+                Case({"propertyName": name, "propertyValue": value}, (kind,))
+                for name, value, kind in (
+                    ("lifecyclestage", "marketingqualifiedlead", "stage_changed"),
+                    ("hs_email_optout_7", "false", "resubscribe"),
+                    ("hs_email_optout_7", "true", "unsubscribe"),
+                    ("hs_email_hard_bounce_reason_enum", "UNKNOWN_USER", "hard_bounce"),
+                    ("hs_email_optout", "true", "unsubscribe"),
                 )
             ),
         ],

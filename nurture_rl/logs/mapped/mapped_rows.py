@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from nurture_rl.errors import LogError
 from nurture_rl.logs.convert import Converted, convert_column
 from nurture_rl.logs.mapped.file_cells import FileCells, read_cells
+from nurture_rl.logs.mapped.format_rows import read_exported
 from nurture_rl.logs.mapped.mapping_file import CellSource, FileMapping, TableMapping
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
@@ -38,6 +39,8 @@ def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
     Raises:
         LogError: the file cannot be read, or lacks a column that the mapping names.
     """
+    if mapping.format is not None:
+        return read_exported(mapping, path)
     cells = read_cells(path, mapping.encoding, mapping.separator)
     cells = _with_named_columns(mapping, path, cells)
     found: dict[TableKind, list[RawTable]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ import yaml
 
 from nurture_envs.fields import Fields
 from nurture_rl.errors import LogError
+from nurture_rl.logs.reported.known_formats import FORMATS
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
 
 SUFFIX = ".map.yaml"
@@ -55,7 +56,12 @@ class FileMapping:
     decimal: str
     times: str  # one of TIME_WORDS, or a pattern such as "%d.%m.%Y %H:%M"
     zone: str  # IANA name, of times that name no zone themselves
-    tables: tuple[TableMapping, ...]
+    tables: tuple[TableMapping, ...]  # empty where there is a format
+    format: str | None = None  # whose rows they are, by a name of FORMATS
+    stages: Mapping[str, str | None] = field(
+        default_factory=dict
+    )  # by `plain_cell`; None: left out
+    types: Mapping[str, str | None] = field(default_factory=dict)  # by what a row calls its event
 
     def files(self) -> list[Path]:
         """The files that it maps, in order of their names."""
@@ -121,6 +127,8 @@ def mappings_in(folder: Path) -> list[FileMapping]:
 
 
 def _read(f: Fields, path: Path) -> FileMapping:
+    if f.has("format"):
+        return _of_format(f, path)
     mapping = FileMapping(
         path=path,
         file=_file(f),
@@ -133,6 +141,30 @@ def _read(f: Fields, path: Path) -> FileMapping:
     )
     f.finish()
     return mapping
+
+
+def _of_format(f: Fields, path: Path) -> FileMapping:
+    """The mapping of rows whose meaning is known: it says no more than how the file is written."""
+    mapping = FileMapping(
+        path=path,
+        file=_file(f),
+        encoding=_encoding(f),
+        separator=f.text("separator", ",", among=SEPARATORS),
+        decimal=".",
+        times="iso",
+        zone="UTC",
+        tables=(),
+        format=f.text("format", "", among=tuple(sorted(FORMATS))),
+        stages=_own_words(f, "stages"),
+        types=_own_words(f, "types"),
+    )
+    f.finish()
+    return mapping
+
+
+def _own_words(f: Fields, name: str) -> dict[str, str | None]:
+    words = f.mapping(name, {})
+    return {plain_cell(str(cell)): words.text(str(cell), "") or None for cell in words.data}
 
 
 def _file(f: Fields) -> str:

@@ -64,3 +64,7 @@ class ReportFormat:
     contacts: Callable[[Row], list[ReportedContact]] = no_contacts
     # Whether `message_id` names one mail: two `sent` events of a contact with it are one mail.
     names_mails: bool = True
+    # Whether its events are a history of stages, of which each contact has one timeline; and the
+    # stages in their order where a timeline only moves forward.
+    is_timeline: bool = False
+    stages: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ LONGEST = 500  # characters of a text that is kept beside an event
 # A mail program's privacy proxy shows itself so when it loads pictures before anybody reads.
 _PREFETCHING = "Mozilla/5.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]+)?")
+_SECONDS = re.compile(r"[0-9]{1,17}(\.[0-9]+)?")
 
 
 def given(cells: Mapping[str, Any]) -> Row:
@@ -53,7 +53,7 @@ def moment(stamp: Any, per_second: int = 1) -> Any:
 
     Args:
         stamp: the cell.
-        per_second: units of the count in a second, 1 or 1000.
+        per_second: units of the count in a second, such as 1000.
     """
     if isinstance(stamp, str) and _SECONDS.fullmatch(stamp):
         stamp = float(stamp) if "." in stamp else int(stamp)

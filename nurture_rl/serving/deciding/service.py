@@ -179,11 +179,12 @@ class Service:
     ) -> list[Answer]:
         """Decide; colleagues of one account one after the other."""
         zone = self.settings.default_zone
+        line = partial(lineup.line, now_us=now_us)
         shared = [states.get(view.contact.contact_id) for view in views]
         answers: dict[int, Answer] = {}
         for some in in_rounds(shared):
             seen = [with_account(views[i], shared[i]) for i in some]
-            made = decide(journey.bundle, seen, now_us, self.seed, zone, left, lineup.line)
+            made = decide(journey.bundle, seen, now_us, self.seed, zone, left, line)
             for i, answer in zip(some, made, strict=True):
                 answers[i] = answer
                 if (state := shared[i]) is not None:

@@ -46,7 +46,7 @@ def _who(one: Explanation) -> str:
     who = {
         "policy": f"the policy {one.policy_id}{made}",
         "rules": f"the journey's rules ({one.policy_id}){made}",
-        "arm": f"the program of the contact's arm ({one.policy_id}){made}",
+        "arm": f"the program of the arm ({one.policy_id}){made}",
         "switch": "nobody: the switch stood at pause, so nothing is sent",
         "failure": "nobody could decide, so nothing is sent",
         "unknown": f"the policy {one.policy_id}, whose bundle is not at hand",
@@ -59,7 +59,7 @@ def _who(one: Explanation) -> str:
         ghost = (
             f" Not held out, it would have been drawn with {drawn} to {_told(one.ghost.action)}."
         )
-    return f"Who decided: {who}; the contact is in the arm {one.arm}{share}.{note}{ghost}"
+    return f"Who decided: {who}; it was decided in the arm {one.arm}{share}.{note}{ghost}"
 
 
 def _chance(one: Explanation) -> str:

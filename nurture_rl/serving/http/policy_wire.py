@@ -52,17 +52,28 @@ class EndExperimentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journey: Id | None = None  # without it the first
 
 
+class SwitchbackOut(msgspec.Struct, frozen=True):
+    """The blocks of an experiment that deals time."""
+
+    first_day: str  # with which the first block begins, local to the zone
+    zone: str
+    block_days: int
+    washout_days: int
+    blocks: int  # planned
+
+
 class ExperimentOut(msgspec.Struct, frozen=True):
-    """An experiment that deals contacts to arms."""
+    """An experiment that deals contacts, or time, to arms."""
 
     name: str
     experiment: str  # hash of its content, as decisions name it
     plan: str  # hash of its plan, as `nurture lift` tells it
     since: str | None
-    unit: str  # contact or account
+    unit: str  # contact, account or time
     shares: Mapping[str, float]  # by arm
     usual: str  # program of the arm `usual`
     free: str | None  # factor of it that the arm `policy` chooses; null: all
+    switchback: SwitchbackOut | None  # null: it deals no time
 
 
 class PolicyOut(msgspec.Struct, frozen=True):
@@ -150,6 +161,11 @@ def _experiment(policies: ActivePolicies) -> ExperimentOut | None:
     if arms is None or plan is None:
         return None
     one = arms.experiment
+    time = one.switchback
+    blocks = None
+    if time is not None:
+        first, days = time.first_day.isoformat(), (time.block_days, time.washout_days)
+        blocks = SwitchbackOut(first, time.zone, *days, time.blocks)
     return ExperimentOut(
         one.name,
         arms.hash,
@@ -159,6 +175,7 @@ def _experiment(policies: ActivePolicies) -> ExperimentOut | None:
         one.shares,
         one.usual,
         one.free,
+        blocks,
     )
 
 

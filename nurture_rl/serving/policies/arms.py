@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from nurture_envs.experiment import Experiment, dealt_arm
+from nurture_envs.experiment import TIME, Experiment, dealt_arm
 from nurture_envs.journey import Journey
+from nurture_envs.switchback import block_arm
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving.arm_records import Deal, StartedPlan
@@ -47,7 +48,12 @@ class Arms:
     held: Line | None  # of who is held out, and whom the canary would have; None: there is none
 
     def deals(self, episode: Episode) -> bool:
-        """Whether an episode was dealt by this experiment, or has no decision yet and will be."""
+        """Whether an episode was dealt by this experiment, or has no decision yet and will be.
+
+        Where time is dealt, every episode follows the arm of the block.
+        """
+        if self.experiment.switchback is not None:
+            return True
         return episode.arm is None or episode.experiment == self.hash
 
     def ghosts_are_tried(self, episode: Episode) -> bool | None:
@@ -58,8 +64,19 @@ class Arms:
         fallbacks = (None, PAUSED, FAIL_CLOSED, *(one.policy_id for one in self.policy.layers[1:]))
         return None if first in fallbacks else False
 
-    def arm_of(self, view: ContactView) -> str:
-        """The arm of a contact that is dealt: that of its episode so far, else of its unit."""
+    def arm_of(self, view: ContactView, now_us: int) -> str:
+        """The arm of a contact that is dealt: that of its episode so far, else of its unit.
+
+        Where time is dealt, it is that of the block in which the decision is made.
+
+        Args:
+            view: the contact.
+            now_us: the moment of the decision, microseconds since 1970 UTC.
+        """
+        switchback = self.experiment.switchback
+        if switchback is not None:
+            block = switchback.block_at(now_us)
+            return block_arm(self.experiment.salt, self.experiment.shares, block)
         said = view.episode.arm
         if said is not None:
             return said if said in self.others else ARM
@@ -149,7 +166,7 @@ def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
         "usual": next(arm for arm in ("usual", "holdout", "random") if arm in one.shares),
         "program": one.usual,
         "window_days": goals.window_days,
-        "units": goals.units,
+        **_units(one, journey.north_star.name),
         "worth": dict(goals.worth),
         "once": list(goals.once),
         "level": goals.level,
@@ -160,3 +177,24 @@ def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
         plan["velocity"] = {"signal": goals.velocity.signal, "days": goals.velocity.days}
     text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
     return StartedPlan(digest, journey.name, one.name, now_us, text)
+
+
+def deals_time(plan: StartedPlan) -> bool:
+    """Whether the experiment of a plan deals blocks of time."""
+    return bool(yaml.safe_load(plan.plan)["unit"] == TIME)
+
+
+def _units(one: Experiment, north_star: str) -> dict[str, Any]:
+    """What a plan says of its units: how many, and of blocks all by which they are dealt again."""
+    blocks = one.switchback
+    if blocks is None:
+        return {"units": one.goals.units}
+    return {
+        "first_day": blocks.first_day.isoformat(),
+        "zone": blocks.zone,
+        "block_days": blocks.block_days,
+        "washout_days": blocks.washout_days,
+        "blocks": blocks.blocks,
+        "salt": one.salt,
+        "north_star": north_star,
+    }

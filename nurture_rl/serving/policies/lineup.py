@@ -29,7 +29,7 @@ class Lineup:
         """Whether nobody is mailed."""
         return self.roles.switch == "pause"
 
-    def line(self, view: ContactView) -> Line:
+    def line(self, view: ContactView, now_us: int) -> Line:
         """Who is asked for a contact: the same line for the whole episode, as long as it is there.
 
         An experiment deals contacts to arms, but not those whose episode began before it. Within
@@ -37,12 +37,20 @@ class Lineup:
         decided in it last, and else with the champion. A new one goes to the canary by a salted
         hash of the contact, or of the account where the journey limits accounts: whoever a small
         share takes in, a larger one takes in too. Likewise with ghosts of who is held out.
+
+        Where an experiment deals time, whoever the policy decides for has the arm of the block.
+
+        Args:
+            view: the contact.
+            now_us: the moment of the decision, microseconds since 1970 UTC.
         """
         champion, canary, arms, episode = self.champion, self.canary, self.arms, view.episode
         stays = None if canary is None or episode.arm is None else episode.arm == canary.arm
         if arms is not None and arms.deals(episode):
-            arm = arms.arm_of(view)
+            arm = arms.arm_of(view, now_us)
             champion, canary = arms.policy, arms.canary
+            if episode.arm in arms.others:  # in an earlier block: the canary is drawn for anew
+                stays = None
             if arm != ARM:
                 champion, canary = arms.others[arm], arms.held if arm == HELD_OUT else None
                 stays = None if episode.arm is None else arms.ghosts_are_tried(episode)

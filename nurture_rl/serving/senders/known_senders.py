@@ -10,6 +10,7 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.report_format import ReportFormat
 from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
 from nurture_rl.serving.senders.customerio import CustomerIo
+from nurture_rl.serving.senders.hubspot import HubSpot
 from nurture_rl.serving.senders.mailgun import Mailgun
 from nurture_rl.serving.senders.mautic_webhook import MauticWebhook
 from nurture_rl.serving.senders.postmark import Postmark
@@ -26,7 +27,7 @@ class _Kind(Protocol):
 
 
 _KINDS: tuple[_Kind, ...] = (
-    *(CloudEventsIn, CustomerIo, Mailgun, MauticWebhook, Postmark, Segment, SendGrid),
+    *(CloudEventsIn, CustomerIo, HubSpot, Mailgun, MauticWebhook, Postmark, Segment, SendGrid),
     SesOverSns,
 )
 # By name; each makes its adapter of the file NAME.key.

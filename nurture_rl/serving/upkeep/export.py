@@ -29,6 +29,7 @@ from nurture_rl.logs.schema import (
 )
 from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.layers import ARM, CANARY
+from nurture_rl.serving.policies.arms import deals_time
 from nurture_rl.serving.records import DECISION_COLUMNS, EpisodeRow
 from nurture_rl.serving.storage import rows
 from nurture_rl.serving.storage.arm_rows import ghost_of
@@ -124,7 +125,8 @@ def export_log(
             the ghosts and the plans of experiments.
 
     Raises:
-        LogError: an unknown format, no decision of these arms, or something else lies at `out`.
+        LogError: an unknown format, no decision of these arms, decisions of them whose experiment
+            deals time, or something else lies at `out`.
         OSError: the disk refuses.
     """
     if form not in FORMATS:
@@ -139,7 +141,8 @@ def export_log(
         whole = form == "parquet" and not arms
         with _ChainFile(partial / CHAIN_FILE if whole else None) as beside:
             kind = TableKind.DECISIONS
-            blocks = _of_arms(_decisions(store, beside), arms)
+            by_time = [plan.experiment for plan in store.plans() if deals_time(plan)]
+            blocks = _of_arms(_decisions(store, beside), arms, by_time)
             counts[str(kind)] = write(partial / f"{kind}.{form}", _SCHEMAS[kind], blocks)
         said = ([_shadow(row) for row in block] for block in store.scan(_SHADOWS))
         counts[_SHADOWS] = write(partial / f"{_SHADOWS}.{form}", SHADOWS, said)
@@ -254,18 +257,29 @@ def _decisions(store: StoreReader, beside: _ChainFile) -> Iterator[list[Cells]]:
         yield lines
 
 
-def _of_arms(blocks: Iterator[list[Cells]], arms: Sequence[str]) -> Iterator[list[Cells]]:
-    """The decisions of some arms, a canary's as the policy's; of all where none is named."""
+def _of_arms(
+    blocks: Iterator[list[Cells]], arms: Sequence[str], by_time: Sequence[str]
+) -> Iterator[list[Cells]]:
+    """The decisions of some arms, a canary's as the policy's; of all where none is named.
+
+    Args:
+        blocks: of decisions.
+        arms: their names.
+        by_time: experiments in which an episode has decisions of several arms.
+    """
     for block in blocks:
-        yield (
-            block
-            if not arms
-            else [
-                cells
-                for cells in block
-                if (ARM if cells["arm"].startswith(CANARY) else cells["arm"]) in arms
-            ]
-        )
+        found = [
+            cells
+            for cells in block
+            if not arms or (ARM if cells["arm"].startswith(CANARY) else cells["arm"]) in arms
+        ]
+        if arms and (torn := {cells["experiment"] for cells in found} & set(by_time)):
+            raise LogError(
+                f"arms: experiment {', '.join(sorted(torn))} deals time, so an episode has "
+                "decisions of several arms and is none without them; leave arms out, and learn "
+                "from a log in which contacts or accounts are dealt"
+            )
+        yield found
 
 
 def _event(row: rows.Row) -> Cells:

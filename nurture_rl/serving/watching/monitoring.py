@@ -218,6 +218,8 @@ def _dealt(store: StoreReader, bundle: Bundle) -> Iterator[MonitoredFigure]:
     one = next((plan for plan in store.plans() if plan.experiment == running), None)
     if one is None or journey.experiment is None or experiment_hash(journey) != running:
         return
+    if journey.experiment.switchback is not None:
+        return  # everybody has every arm, one after the other
     after = store.last_before(journey.name, one.began_us)
     counts = policy_with_canaries(store.arm_counts(journey.name, after, ()))
     for arm, share in journey.experiment.shares.items():

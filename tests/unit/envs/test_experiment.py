@@ -129,7 +129,7 @@ def test_the_short_form_deals_contacts_and_compares_with_the_drip_for_the_whole_
         ({"shares": {"policy": 1.0}}, "experiment.shares: expected two or more shares above 0"),
         ({"shares": {"policy": 0.5, "canary": 0.5}}, "random, usual, holdout, got 'canary'"),
         ({"shares": {"usual": 0.5, "holdout": 0.5}}, "expected a share of `policy`"),
-        ({"unit": "city"}, "experiment.unit: expected one of contact, account, got 'city'"),
+        ({"unit": "city"}, "experiment.unit: expected one of contact, account, time, got 'city'"),
         ({"free": "subject"}, "experiment.free: expected one of timing, content, offer, routing"),
         ({"usual": "expert"}, "experiment.usual: the journey has no expert"),
         ({"worth": {"sales": 1}}, "experiment.worth.sales: expected a key figure"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,8 +40,19 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A log of strange rows, one in ten events twice."""
     made, luck = tmp_path / "raw", random.Random(4)
     made.mkdir()
+    scanner: list[raw_files.Row] = [
+        {
+            "event_id": f"s{i}",
+            "contact_id": "c1",
+            "occurred_at": f"2024-03-02T11:00:0{1 + 3 * (i > 0) + i}Z",
+            "type": "click" if i else "delivered",
+            "message_id": "scanned",
+            "properties": {"url": f"/{i}"},
+        }
+        for i in range(5)
+    ]
     for name, rows in (
-        ("events", raw_files.events(luck, 300)),
+        ("events", [*scanner, *raw_files.events(luck, 300)]),
         ("contacts", raw_files.contacts(luck, 40)),
     ):
         raw_files.write(made / f"{name}.{request.param}", request.param, rows, luck)
@@ -72,6 +84,24 @@ def test_the_order_of_row_groups_is_that_of_one(folder: Path, tmp_path: Path) ->
     assert table.equals(pq.read_table(one / "events.parquet"))
     order = [(name, "ascending") for name in ("contact_id", "occurred_at", "event_id")]
     assert table.equals(table.sort_by(order))
+
+
+def test_machines_are_found_among_all_events_of_a_contact(folder: Path, tmp_path: Path) -> None:
+    one, several = tmp_path / "one", tmp_path / "several"
+    first = ingest_folder(folder, one, None, None, lambda line: None)
+    whole = written_events._in_order
+
+    def in_pieces(rows: Iterable[pa.Table], room: Path) -> Iterator[pa.Table]:
+        ordered = pa.concat_tables(whole(rows, room))
+        yield from (ordered.slice(at, 3) for at in range(0, len(ordered), 3))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(written_events, "_in_order", in_pieces)
+        second = ingest_folder(folder, several, None, None, lambda line: None)
+    assert "too_soon" in first.notes[-1]
+    assert "many_links" in first.notes[-1]
+    assert first == second
+    assert contents(one) == contents(several)
 
 
 def test_a_log_that_ends_in_an_error_leaves_nothing(

@@ -26,6 +26,7 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
 CERTIFICATE_AT = (
     "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
 )
+ADDRESS = "https://nurture.example.com/v1/webhooks/hubspot"
 SECRET, OTHER = "s3cret-of-the-webhook", "an0ther-of-the-webhook"
 _SENDGRID, _OTHER_SENDGRID = signing_key(), signing_key()
 _AMAZON, _OTHER_AMAZON = (generate_private_key(65537, 2048) for _ in range(2))
@@ -57,7 +58,11 @@ class Sender:
             key_folder(folder, _SENDGRID)
             return
         path = folder / f"{self.name}.key"
-        text = {"postmark": f"nurture:{SECRET}", "ses": f"{TOPIC}\n{certificate(_AMAZON)}"}
+        text = {
+            "postmark": f"nurture:{SECRET}",
+            "ses": f"{TOPIC}\n{certificate(_AMAZON)}",
+            "hubspot": f"{SECRET}@{ADDRESS}",
+        }
         path.write_text(text.get(self.name, SECRET))
         path.chmod(0o600)
 
@@ -136,6 +141,13 @@ def _of_customerio(body: bytes, seconds: int, other: bool = False) -> dict[str, 
     return {"x-cio-timestamp": str(seconds), "x-cio-signature": signature}
 
 
+def _of_hubspot(body: bytes, seconds: int, other: bool = False) -> dict[str, str]:
+    stamp = f"{seconds}123"
+    signature = _mac(b"POST" + ADDRESS.encode() + body + stamp.encode(), other)
+    shown = b64encode(signature).decode()
+    return {"x-hubspot-signature-v3": shown, "x-hubspot-request-timestamp": stamp}
+
+
 def _of_segment(body: bytes, seconds: int, other: bool = False) -> dict[str, str]:
     return {"x-signature": _mac(body, other, hashlib.sha1).hex()}
 
@@ -185,6 +197,7 @@ SENDERS = [
     Sender("ses", _ses("1"), None, hours=25),
     Sender("ses", _ses("2"), None, hours=25),
     Sender("customerio", _in_headers(_first, _of_customerio), _of_customerio, hours=192),
+    Sender("hubspot", _in_headers(list, _of_hubspot), _of_hubspot, many=True, hours=1),
     Sender(
         *("segment", _in_headers(lambda rows: {"batch": list(rows)}, _of_segment), _of_segment),
         many=True,

@@ -176,7 +176,7 @@ def test_a_share_is_a_salted_hash_that_larger_shares_contain(
     views = [view(contact=contact(f"x{i}", account_id=f"a{i % 500}")) for i in range(2_000)]
 
     def taken(lineup: Lineup) -> set[str]:
-        arms = {one.contact.contact_id: lineup.line(one).arm for one in views}
+        arms = {one.contact.contact_id: lineup.line(one, MIDNIGHT).arm for one in views}
         return {name for name, arm in arms.items() if arm == canary_arm(new)}
 
     shares = {share: taken(replace(lineup, roles=replace(lineup.roles, share=share)))

@@ -146,7 +146,7 @@ def test_a_signature_is_taken_as_long_as_the_sender_may_try_again(door: Door) ->
     if door.sender.hours is not None:
         assert door.kept() == before
         assert door.send(door.signed(row, at=NOW + 3600)).status_code == 401
-        assert door.send(door.signed(row, at=NOW - old + 7200)).json()["stored"] == 1
+        assert door.send(door.signed(row, at=NOW - old + 3900)).json()["stored"] == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"7", b"null", b"\xff\xfe{}", b"[" * 50_000])
@@ -177,6 +177,8 @@ def test_what_nobody_knows_is_refused_and_kept_with_its_reason(door: Door) -> No
     build, cases = CASES[door.sender.name]
     names = ("event", "trigger", "RecordType", "eventType", "notificationType", "metric", "type")
     cells = dict(cases[-1].cells)
+    if door.sender.name == "hubspot":
+        cells["subscriptionType"] = "something_new"
     for name in names:
         if name in cells or (door.sender.name == "segment" and name == "type"):
             cells[name] = "something_new"

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.report_format import UntranslatedRow
+from nurture_rl.release.bundle import Bundle
+from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.senders.cloudevents_in import CloudEventsIn
+from nurture_rl.serving.senders.hubspot import HubSpot
 from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.senders.mailgun import Mailgun, TokensSeen
 from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
 from nurture_rl.serving.senders.ses_over_sns import SesOverSns
 from nurture_rl.serving.senders.sns_certificates import SnsCertificates
 from tests.unit.reported_rows import opt_out
+from tests.unit.serving.contacts import Clock, service
 from tests.unit.serving.sender_keys import (
+    ADDRESS,
     CERTIFICATE_AT,
     SECRET,
     SENDERS,
@@ -171,6 +177,37 @@ def test_a_login_of_postmark_has_a_name_and_a_password(tmp_path: Path) -> None:
     (tmp_path / "postmark.key").chmod(0o600)
     with pytest.raises(ConfigError, match="NAME:PASSWORD"):
         senders_of(tmp_path)
+
+
+def test_a_change_that_hubspot_posted_elsewhere_is_not_taken_here(tmp_path: Path) -> None:
+    (hubspot,) = (one for one in SENDERS if one.name == "hubspot")
+    posted = hubspot.post([opt_out("hubspot", 1, NOW)], NOW, False)
+    HubSpot(SECRET.encode(), ADDRESS.encode()).require_signed(posted.headers, posted.body, NOW_US)
+    other = HubSpot(SECRET.encode(), ADDRESS.replace("nurture", "other").encode())
+    with pytest.raises(NotSigned):
+        other.require_signed(posted.headers, posted.body, NOW_US)
+    (tmp_path / "hubspot.key").write_text(SECRET)
+    (tmp_path / "hubspot.key").chmod(0o600)
+    with pytest.raises(ConfigError, match="SECRET@https"):
+        senders_of(tmp_path)
+
+
+def test_a_wish_to_be_forgotten_is_told_and_named_as_one() -> None:
+    row = {"subscriptionType": "contact.privacyDeletion", "objectId": 7, "eventId": 1}
+    with pytest.raises(UntranslatedRow, match="verb erase") as caught:
+        HubSpot(SECRET.encode(), ADDRESS.encode()).events(row)
+    assert caught.value.may_forbid_mail
+
+
+def test_what_cannot_be_checked_now_is_asked_for_again(bundle: Bundle, tmp_path: Path) -> None:
+    def fetch(address: str) -> bytes:
+        raise OSError("no way there")
+
+    served = service(bundle, tmp_path / "store.db", Clock(NOW_US))
+    with TestClient(create_app(served, senders={"ses": _ses(fetch)})) as client:
+        answer = client.post("/v1/webhooks/ses", content=_message())
+    assert (answer.status_code, answer.json()["title"]) == (503, "cannot be checked")
+    served.store.close()
 
 
 EVENT = {

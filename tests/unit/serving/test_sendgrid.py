@@ -182,7 +182,7 @@ def test_a_folder_of_keys_is_refused_for_one_reason(tmp_path: Path) -> None:
         return str(caught.value)
 
     told = why(tmp_path / "gone")
-    assert "expected a folder with cloudevents.key, customerio.key, mailgun.key" in told
+    assert "expected a folder with cloudevents.key, customerio.key, hubspot.key" in told
     assert "got no file" in why()
     key_folder(tmp_path, KEY)
     (tmp_path / "sendgrid.key").chmod(0o666)

@@ -1,0 +1,27 @@
+"""Agreement against a table that was worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from nurture_rl.replies.reply_agreement import agreement
+
+
+def test_kappa_of_a_known_table() -> None:
+    true = ["yes"] * 25 + ["no"] * 25
+    given = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    found = agreement(true, given)
+    assert found.same == pytest.approx(0.7)
+    assert found.kappa == pytest.approx(0.4)  # (0.7 - 0.5) / (1 - 0.5)
+    yes = found.of("yes")
+    assert yes.recall == pytest.approx(0.8)
+    assert yes.precision == pytest.approx(2 / 3)
+    assert yes.recall_interval == pytest.approx((0.6087, 0.9114), abs=1e-4)
+
+
+def test_what_was_never_said_and_what_was_never_found() -> None:
+    found = agreement(["a", "a"], ["a", "b"])
+    assert found.of("b").recall is None
+    assert found.of("b").recall_interval == (0.0, 1.0)
+    with pytest.raises(ValueError, match="at least one reply"):
+        agreement([], [])
