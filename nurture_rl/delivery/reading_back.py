@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from nurture_rl.client import OptOutNotStored, PolicyClient, ServerAway, ServerRefusal
 from nurture_rl.delivery.address_book import contacts_by_address
@@ -21,8 +23,10 @@ from nurture_rl.delivery.providers.known_providers import credentials_of
 from nurture_rl.delivery.providers.listmonk_results import (
     FoundEvent,
     bounce_event,
+    event_of,
     opt_outs,
     pages,
+    person_of,
 )
 from nurture_rl.delivery.sender_protocol import SenderAway
 from nurture_rl.errors import ConfigError, DeliveryError
@@ -49,7 +53,7 @@ class CollectOptions:
     recipients: str = "recipients.csv"
     # Ids of lists whose opt-outs count, as in [1,4]; empty: those of every list do.
     lists: tuple[int, ...] = ()
-    # File that keeps when each opt-out was first read that listmonk gives no moment for; made if
+    # File that keeps when each word was first read that listmonk gives no moment for; made if
     # absent. Without it they count once more.
     seen: str = "runs/listmonk.json"
     server: str = "http://127.0.0.1:8321"  # policy server that is told
@@ -78,13 +82,16 @@ def collect(options: CollectOptions) -> VerbResult:
     reports = _Reports(client, whose)
     try:
         with shown_progress("collect"):
-            rows = pages("/api/subscribers", asked.get)
-            leaving = list(chain.from_iterable(opt_outs(row, options.lists) for row in rows))
+            first_read = _FirstRead(Path(options.seen))
+            leaving, read = list[FoundEvent | None](), set[str]()
+            for row in pages("/api/subscribers", asked.get):
+                leaving += opt_outs(row, options.lists)
+                read.add(person_of(row) or "")
+            first_read.forget(read - {""}, leaving)
             # Opt-outs first: they stop mail, bounces mostly stop what would not arrive.
-            dated = _dated(leaving, Path(options.seen))
             bounced = map(bounce_event, pages("/api/bounces", asked.get))
-            for some in _batches(chain(dated, bounced)):
-                reports.report(some)
+            for some in _batches(chain(leaving, bounced)):
+                reports.report(first_read.dated(some))
     except (ServerAway, ServerRefusal) as error:
         raise DeliveryError(
             f"the policy server did not do as asked: {error}; what it took is kept, and the same "
@@ -95,34 +102,63 @@ def collect(options: CollectOptions) -> VerbResult:
     return reports.result(options.sender)
 
 
-def _dated(found: Sequence[FoundEvent | None], path: Path) -> list[FoundEvent | None]:
-    """Events, each with its moment: where none is told, when it was first read.
+class _FirstRead:
+    """When each word was first read that listmonk gives no moment for.
 
-    On disk before any is reported: the same event of another moment would be another one. Who is
-    on a list again is forgotten, so that the next time they leave is a new one.
-
-    Raises:
-        DeliveryError: the file is none of ours.
-        OSError: the disk refuses.
+    On disk before any is reported: the same event of another moment would be another one.
     """
-    try:
-        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        if not isinstance(known, dict) or not all(isinstance(at, str) for at in known.values()):
-            raise ValueError("other content")
-    except (OSError, ValueError, RecursionError) as error:
-        raise DeliveryError(
-            f"{path}: expected what `nurture collect` wrote, got: {error}; give another path as "
-            "`seen`"
-        ) from error
-    now = utc_text(int(time.time() * 1e6))
-    undated = [str(one.cells["event_id"]) for one in found if one and not one.is_dated]
-    moments = {name: known.get(name, now) for name in undated}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_bytes(path, json.dumps(moments, sort_keys=True).encode())
-    return [
-        one if one is None or one.is_dated else one.at(moments[one.cells["event_id"]])
-        for one in found
-    ]
+
+    def __init__(self, path: Path) -> None:
+        """Read what is known.
+
+        Raises:
+            DeliveryError: the file is none of ours.
+        """
+        self._path = path
+        try:
+            told = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            self._known = msgspec.convert(told, dict[str, tuple[str, str]])
+        except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
+            raise DeliveryError(
+                f"{path}: expected what `nurture collect` wrote, got: {error}; give another path "
+                "as `seen`"
+            ) from error
+
+    def dated(self, found: Sequence[FoundEvent | None]) -> list[FoundEvent | None]:
+        """Events, each with its moment.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        now = utc_text(int(time.time() * 1e6))
+        new = {
+            str(one.cells["event_id"]): (now, one.person)
+            for one in found
+            if one and not one.is_dated
+        }
+        self._keep({**new, **self._known})
+        return [
+            one if one is None or one.is_dated else one.at(self._known[one.cells["event_id"]][0])
+            for one in found
+        ]
+
+    def forget(self, read: Collection[str], found: Sequence[FoundEvent | None]) -> None:
+        """Forget the words of people who say them no more: the next time they are new.
+
+        Args:
+            read: who was read; of others nothing is known, and nothing forgotten.
+            found: all that they say now.
+        """
+        said = {str(one.cells["event_id"]) for one in found if one}
+        known = self._known.items()
+        self._keep({n: one for n, one in known if n in said or one[1] not in read})
+
+    def _keep(self, known: dict[str, tuple[str, str]]) -> None:
+        if known == self._known and self._path.exists():
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_bytes(self._path, json.dumps(known, sort_keys=True).encode())
+        self._known = known
 
 
 def _batches(events: Iterable[FoundEvent | None]) -> Iterator[list[FoundEvent | None]]:
@@ -190,7 +226,7 @@ class _Reports:
                 continue
             names = self._whose.get(one.address, ())
             self._strangers += not names
-            rows += [self._row(one, name, number) for number, name in enumerate(names)]
+            rows += [event_of(one, name) for name in names]
         for start in range(0, len(rows), _MOST):
             part = rows[start : start + _MOST]
             try:
@@ -202,13 +238,6 @@ class _Reports:
             self._types.update(row["type"] for row in part)
             self._refused += [str(row["reason"]) for row in told.rejected]
 
-    def _row(self, one: FoundEvent, name: str, number: int) -> dict[str, Any]:
-        """The event of one of the contacts who have an address."""
-        cells = {**one.cells, "contact_id": name}
-        if number:  # ids count once, and each contact has an event of their own
-            cells["event_id"] = f"{cells['event_id']}-{number}"
-        return cells
-
     def result(self, sender: str) -> VerbResult:
         """Say what was read, and end with 3 where something is missing."""
         said = ", ".join(f"{n} {kind}" for kind, n in sorted(self._types.items())) or "nothing"
@@ -219,7 +248,10 @@ class _Reports:
                 "`recipients` does not have"
             )
         if self._unread:
-            print(f"{counted(self._unread, 'row')} of {sender} could not be read: no address")
+            print(
+                f"{counted(self._unread, 'row')} of {sender} could not be read: no address, or the "
+                "list changed while it was read; the same command reads it again"
+            )
         for why in self._refused[:_SHOWN]:
             print(f"the policy server did not take an event: {why}")
         made = {

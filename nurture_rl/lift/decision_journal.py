@@ -10,6 +10,7 @@ from pathlib import Path
 from nurture_rl.codec import read_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.lift.judged_arms import FigureLift, LiftReport
+from nurture_rl.logs.atomic import MADE
 
 JOURNAL = "journal.json"
 
@@ -138,7 +139,7 @@ def latest_read(root: Path, report: LiftReport, evidence: ReadEvidence) -> Path 
     """
     asked = (report.plan.name, report.journey, evidence.among)
     found: list[tuple[int, str, Path]] = []
-    for path in sorted(root.glob(f"*/{JOURNAL}")):
+    for path in sorted(root.glob(f"{MADE}/{JOURNAL}")):
         entry = read_record(path, JournalEntry)
         same = (entry.experiment, entry.journey, entry.evidence.among) == asked
         if same and entry.evidence.as_of_us < evidence.as_of_us:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MADE = "[!.]*"  # of a glob: names that are whole, and not those that a killed process left
+
 
 def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part.

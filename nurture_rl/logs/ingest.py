@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,12 +21,13 @@ from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
-from nurture_rl.logs.event_rows import EventRows, NamedEvents
 from nurture_rl.logs.fingerprint import fingerprint
-from nurture_rl.logs.machine_marks import BY, mark_machines
+from nurture_rl.logs.kept_private import kept_private, without_content
+from nurture_rl.logs.machine_marks import MachineSearch
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
+from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_cells, read_raw, typed
 from nurture_rl.logs.schema import (
     BESIDE,
@@ -40,8 +40,9 @@ from nurture_rl.logs.schema import (
     is_plan_file,
     raw_schema,
 )
+from nurture_rl.logs.spilled_events import NamedEvents, SpilledEvents
 from nurture_rl.logs.stray import find_strays
-from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
+from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
 from nurture_rl.logs.vocabulary import words_of
 from nurture_rl.logs.written_events import WrittenEvents, write_events
@@ -64,27 +65,31 @@ class Reading:
     catalog_hash: str | None  # None accepts any
     journey: Journey | None = None  # words, horizon and name; None: the shipped words alone
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
+    rules: PrivacyRules | None = None  # what may be written; None: all
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
     """Every table's usable rows, and what is refused."""
 
-    events: EventRows
-    rows: Mapping[TableKind, pa.Table]  # of the other tables
+    events: SpilledEvents
+    rows: Mapping[TableKind, pa.Table]  # of the other tables; events too, under rules of privacy
     strays: pa.Table  # namings of events that link keys and are none of the log's
     refused: pa.Table  # of the other tables
     files: Mapping[TableKind, tuple[str, ...]]
     notes: tuple[str, ...]
+    rules: PrivacyRules | None
 
     def quarantine(self) -> pa.Table:
-        """The refused rows of all tables, in order."""
+        """The refused rows of all tables, in order, with what may be written of them."""
         whole = pa.concat_tables([QUARANTINE.empty_table(), *self.events.quarantine, self.refused])
+        if self.rules is not None:
+            whole = without_content(whole)
         return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
 
     def kept(self, kind: TableKind) -> int:
         """How many rows of a table are usable."""
-        return len(self.events if kind is TableKind.EVENTS else self.rows[kind])
+        return len(self.rows.get(kind, self.events))
 
 
 def ingest_folder(
@@ -105,7 +110,8 @@ def ingest_folder(
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
     of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
-    wait on disk beside `out` until all of them are read.
+    wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
+    folder) say what of the log may be written; under them the events must fit into memory.
 
     Args:
         folder: where the raw files lie.
@@ -121,7 +127,7 @@ def ingest_folder(
         LogError: a file cannot be read, or no usable event or contact is left; in the latter
             case the quarantine is written to `<out>.quarantine.parquet`.
     """
-    reading = Reading(action_ids, catalog_hash, journey, now_us)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, load_privacy(folder))
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -138,13 +144,16 @@ def _ingest(
     namings = checked.events.namings()
     unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
     named = checked.events.name(namings, unified.events)
+    search = MachineSearch(checked.events.tells_seconds)
+    if reading.rules is not None:
+        unified = _kept_private(unified, named, search, reading.rules)
     refused = pa.concat_tables([checked.refused, unified.quarantine])
     checked = replace(checked, rows=unified.rows, refused=refused)
     quarantine = checked.quarantine()
     _require_usable(checked, folder, out)
     tables, added = _final_tables(unified, named)
     progress(
-        f"{counted(len(checked.events), 'event')} and "
+        f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
         f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
         f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
         f"{counted(len(quarantine), 'row')} in quarantine"
@@ -153,15 +162,11 @@ def _ingest(
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
         events = made / f"{TableKind.EVENTS}.parquet"
-        seconds, found = checked.events.tells_seconds, Counter[str]()
-
-        def marked(rows: pa.Table) -> pa.Table:
-            changed = mark_machines(rows, seconds)
-            found.update(changed.reasons)
-            return changed.rows
-
-        written = write_events(named.parts(), marked, events, room)
-        checked = replace(checked, notes=(*checked.notes, *_on_machines(found)))
+        if TableKind.EVENTS in unified.rows:  # marked already
+            written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
+        else:
+            written = write_events(named.parts(), search.marked, events, room)
+        checked = replace(checked, notes=(*checked.notes, *search.notes()))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
@@ -170,15 +175,17 @@ def _ingest(
     return summary
 
 
-def _on_machines(found: Mapping[str, int]) -> list[str]:
-    """How many clicks and opens were marked as a machine's."""
-    if not found:
-        return []
-    reasons = ", ".join(f"{rows} {reason}" for reason, rows in sorted(found.items()))
-    many = counted(sum(found.values()), "click or open", "clicks and opens")
-    return [
-        f"{many} marked as a machine's, by their looks: {reasons}; the property {BY} says which"
-    ]
+def _kept_private(
+    unified: Unified, named: NamedEvents, search: MachineSearch, rules: PrivacyRules
+) -> Unified:
+    """What rules of privacy let be written, with the events in memory."""
+    empty = raw_schema(TableKind.EVENTS).empty_table()
+    events = search.marked(pa.concat_tables([empty, *named.parts()]).combine_chunks())
+    return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
+
+
+def _same(rows: pa.Table) -> pa.Table:
+    return rows
 
 
 def _read_and_check(
@@ -194,7 +201,7 @@ def _read_and_check(
         kind: tuple(sorted([*(path.name for path in paths[kind]), *mapped[kind]]))
         for kind in TableKind
     }
-    events = EventRows(
+    events = SpilledEvents(
         _parts(paths[TableKind.EVENTS], mapped[TableKind.EVENTS].values()),
         words_of(reading.journey),
         room,
@@ -234,7 +241,7 @@ def _read_and_check(
         progress(note)
     others = [part for kind in rows for part in refused[kind]]
     quarantine = pa.concat_tables([QUARANTINE.empty_table(), *others])
-    return _Checked(events, rows, strays, quarantine, files, tuple(notes))
+    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules)
 
 
 def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callable[[], RawTable]]:
@@ -278,7 +285,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
@@ -324,22 +331,11 @@ def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(quarantine, buffer)
     atomic_write_bytes(path, buffer.getvalue())
-    usable = "; ".join(_told(count, quarantine) for count in _counts(checked, quarantine))
+    usable = "; ".join(told(count, quarantine) for count in _counts(checked, quarantine))
     raise LogError(
         f"expected at least one usable event and one usable contact in {folder}, got {usable}; "
         f"the refused rows and their reasons are in {path}"
     )
-
-
-def _told(count: TableCount, quarantine: pa.Table) -> str:
-    """How much of a table is usable, and why the rest is not, with one example."""
-    where = ", ".join(count.files) or "no file"
-    told = f"{count.kept} of {count.read} {count.table} ({where}"
-    if count.reasons:
-        own = quarantine.filter(pc.equal(quarantine["table"], count.table))
-        reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
-        told += f": {reasons}; the first: {own['reason'][0].as_py()}"
-    return f"{told})"
 
 
 def _counts(checked: _Checked, quarantine: pa.Table) -> tuple[TableCount, ...]:
@@ -353,9 +349,11 @@ def _final_tables(unified: Unified, events: NamedEvents) -> tuple[dict[TableKind
     rows = dict(unified.rows)
     folded = fold_contacts(rows[TableKind.CONTACTS])
     seen = [pa.chunked_array([events.contacts]), rows[TableKind.DECISIONS]["contact_id"]]
+    if TableKind.EVENTS in rows:
+        seen[0] = rows[TableKind.EVENTS]["contact_id"]
     rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
     tables: dict[TableKind, pa.Table] = {}
-    for kind in rows:
+    for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
         schema = TABLES[kind]
         if kind is TableKind.DECISIONS:
             may = (*OF_EPISODE, *OF_EXPERIMENT)

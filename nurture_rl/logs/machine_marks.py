@@ -7,6 +7,7 @@ reason is put into the event's properties as `machine_by`, so that the flag as i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from nurture_rl.wording import counted
 
 BY = "machine_by"  # property that says why an event is a machine's
 TOO_SOON, MANY_LINKS, AGENT = "too_soon", "many_links", "user_agent"
@@ -93,6 +96,30 @@ def mark_machines(events: pa.Table, tells_seconds: bool | None = None) -> Marked
         _with_marks(events, rows[marked], by[marked]),
         dict(zip(names.tolist(), counts.tolist(), strict=True)),
     )
+
+
+class MachineSearch:
+    """Marks machines in some events after the other, and counts what it marked."""
+
+    def __init__(self, tells_seconds: bool) -> None:
+        """As for `mark_machines`."""
+        self._tells_seconds = tells_seconds
+        self._found: Counter[str] = Counter()
+
+    def marked(self, events: pa.Table) -> pa.Table:
+        """All events of some contacts, marked."""
+        found = mark_machines(events, self._tells_seconds)
+        self._found.update(found.reasons)
+        return found.rows
+
+    def notes(self) -> list[str]:
+        """How many clicks and opens were marked so far, in a sentence; empty where none were."""
+        if not self._found:
+            return []
+        reasons = ", ".join(f"{rows} {reason}" for reason, rows in sorted(self._found.items()))
+        many = counted(sum(self._found.values()), "click or open", "clicks and opens")
+        looks = f"{many} marked as a machine's, by their looks: {reasons}"
+        return [f"{looks}; the property {BY} says which"]
 
 
 @dataclass(frozen=True, slots=True)

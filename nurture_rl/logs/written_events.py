@@ -37,7 +37,7 @@ def write_events(
     """Write events ordered by contact, time and id.
 
     Args:
-        rows: of `EVENTS`, at least one.
+        rows: with the columns of `EVENTS`, at least one row.
         changed: is given all rows of some contacts, in order, and returns them as they are written.
         path: the Parquet file to write.
         folder: where there is room for what does not fit into memory.
@@ -58,7 +58,8 @@ def write_events(
 
 
 def _in_order(rows: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
-    batches = (batch for table in rows for batch in table.to_batches())
+    tables = (table.select(EVENTS.names).cast(EVENTS) for table in rows)
+    batches = (batch for table in tables for batch in table.to_batches())
     with duckdb.connect() as engine:
         engine.execute("SET memory_limit = $1", [MEMORY])
         engine.execute("SET temp_directory = $1", [str(folder)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import isfinite
 
 from nurture_rl.lift.block_records import BlocksRead
@@ -148,20 +149,21 @@ def _compared(report: LiftReport, arm: str) -> Table:
 
 
 def _rows(report: LiftReport) -> Table:
-    read = _blocks(report)
+    read, blocks = _blocks(report), report.plan.switchback
+    assert blocks is not None, "asked for where time is dealt"
     names = list(read.rows[0].means)
     rows = tuple(
         (
             str(row.block),
             row.arm or MISSING,
-            day(row.begins_us),
+            (blocks.first_day + timedelta(days=row.block * blocks.block_days)).isoformat(),
             shown(row.at_risk),
             *(_figure(row.means[name]) for name in names),
             "compared" if row.compared else row.fault or "its round is not whole",
         )
         for row in read.rows
     )
-    head = ("Block", "Arm", "Begins (UTC)", "At risk on a day")
+    head = ("Block", "Arm", f"Begins ({blocks.zone})", "At risk on a day")
     columns = (*head, *(f"{name}, in 1,000" for name in names), "State")
     return Table("Blocks", columns, rows, frozenset({1, 2, len(columns) - 1}))
 

@@ -7,7 +7,7 @@ all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -206,6 +206,43 @@ def ended() -> Change:
         return replace(roles, experiment=None, ended=(*roles.ended, roles.experiment))
 
     return change
+
+
+def with_switches(roles: Roles, policies: Roles) -> Roles:
+    """The roles `policies` with all of `roles` that names no policy."""
+    return replace(
+        policies,
+        switch=roles.switch,
+        rules_in=roles.rules_in,
+        experiment=roles.experiment,
+        ended=roles.ended,
+    )
+
+
+def since_when(told: Sequence[PolicyChange], known: Mapping[str, int]) -> dict[str, int]:
+    """Since when policies have their roles, microseconds since 1970 UTC, by policy id.
+
+    Args:
+        told: changes, the oldest first.
+        known: the same before them.
+    """
+    since = dict(known)
+    for change in told:
+        for name in {*change.after.folders, *change.after.used}:
+            before = change.before.role_of(name) if change.before else None
+            if name not in since or before != change.after.role_of(name):
+                since[name] = change.at_us
+    return since
+
+
+def before_pause(told: Sequence[PolicyChange]) -> SwitchTo:
+    """Where the switch stands, or stood before it was set to pause.
+
+    Args:
+        told: all changes, the oldest first.
+    """
+    switches: list[SwitchTo] = [change.after.switch for change in reversed(told)]
+    return next((one for one in switches if one != "pause"), "learned")
 
 
 def _without(roles: Roles, policy_id: str) -> Roles:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_rl.errors import LogError
+from nurture_rl.logs.privacy_rules import privacy_digest
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.run_config import DataConfig
@@ -36,8 +37,12 @@ def require_unchanged(source: Path, content: str) -> None:
 
 
 def folder_hash(folder: Path) -> str:
-    """Hash of the names and contents of a folder's files."""
-    digest = hashlib.sha256()
+    """Hash of the names and contents of a folder's files, and of the key of its pseudonyms.
+
+    Raises:
+        LogError: its rules of privacy cannot be used.
+    """
+    digest = hashlib.sha256(privacy_digest(folder).encode())
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(str(path.relative_to(folder)).encode())
         with path.open("rb") as file:

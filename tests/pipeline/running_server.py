@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,19 @@ class RunningServer:
 
 
 @contextmanager
-def running(bundle: Path, store: Path | str, *options: str) -> Iterator[RunningServer]:
-    """Start the server on a free port and wait until it is ready; ends it afterwards."""
+def running(
+    bundle: Path, store: Path | str, *options: str, stderr: IO[str] | None = None
+) -> Iterator[RunningServer]:
+    """Start the server on a free port and wait until it is ready; ends it afterwards.
+
+    What it writes on standard error goes to a file, if one is given.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "nurture_rl.cli", "serve", f"bundle={bundle}"]
     command += [f"store={store}", f"port={port}", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         server = RunningServer(process, f"http://127.0.0.1:{port}")
         try:
             _await_health(server)

@@ -136,6 +136,7 @@ def test_the_console_shows_the_report_as_that_of_the_served_plan(
     look = lift_look(tmp_path / "lift", "inbound_lead", served["plan"])
     assert (look.missing, list(look.problems)) == ("", [])
     assert look.report is not None
+    assert not look.report.read_once
     assert look.report.plan == look.served_plan == served["digest"]
     star, told = look.report.figures[0], report["lifts"]["policy"][0]
     assert (star.difference, star.verdict) == (told["difference"], told["verdict"])

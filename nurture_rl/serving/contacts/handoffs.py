@@ -121,7 +121,7 @@ def handoffs(
         for journey in of_replies(name):
             for one in passed_on(journey, events.get(name, ()), called.get(name, ())):
                 key = reply_handoff_id(one.reply)
-                about = (key, contact.contact_id, journey.name, one.reply.recorded_us)
+                about = (key, contact.contact_id, journey.name, one.opened_us)
                 made = Handoff(*about, one, _account(contact), one.due_us, one.answer)
                 told.setdefault(key, made)
         found += told.values()
@@ -156,13 +156,15 @@ def _answer(
 def _joined(found: Sequence[Handoff]) -> list[Handoff]:
     """Let hand-offs join the one of their contact or account that was open when they were opened.
 
-    Who answers one of them answers all. A question joins none: each is told.
+    Who answers one of them answers all. A question joins none: each is told. What was answered
+    before it was known of is no task, and answers no other.
     """
     leads: dict[str, int] = {}  # positions of the latest, by account, or by contact without one
     of: dict[int, int] = {}  # position of the lead, by that of who joined it
     whole = list(found)
     for place, one in enumerate(found):
-        if one.withdrawn is not None:
+        was_answered = one.answer is not None and one.answer.occurred_us < one.opened_us
+        if one.withdrawn is not None or was_answered:
             continue
         unit = f"contact {contact_key(one.contact_id)}"
         unit = unit if one.account is None else f"account {one.account}"

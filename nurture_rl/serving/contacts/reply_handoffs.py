@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.guardrails import Reason
-from nurture_envs.handoff_rules import PassesOn
+from nurture_envs.handoff_rules import HandoffRules, PassesOn
 from nurture_envs.journey import Journey, Signal
 from nurture_envs.once import once
 from nurture_rl.serving.records import ContactState, ContactView, Event
@@ -35,6 +35,7 @@ class PassedOn:
 
     reply: Event
     signal: str
+    opened_us: int  # when the server was told, UTC
     due_us: int  # until then it waits for an answer, UTC
     answer: Event | None  # None: there is none in time
 
@@ -69,8 +70,9 @@ def is_of(event: Event, signal: Signal) -> bool:
 def passed_on(journey: Journey, events: Iterable[Event], calls_us: Sequence[int]) -> list[PassedOn]:
     """The replies of a contact that opened hand-offs by a journey's rules, as they came.
 
-    The clock of each begins when the server was told of it. What comes within the rest after a
-    hand-off was opened opens no other, unless it is a question.
+    The clock of each begins when the server was told of it, or of the last reply that its rule asks
+    for. What comes within the rest after a hand-off was opened opens no other, unless it is a
+    question. Nor does what is told more than 30 days late.
 
     Args:
         journey: its rules.
@@ -81,33 +83,56 @@ def passed_on(journey: Journey, events: Iterable[Event], calls_us: Sequence[int]
     if rules is None:
         return []
     told = list(events)
-    replies = sorted(
-        (one for one in told if one.type == "reply" and not one.is_machine),
-        key=lambda one: (one.recorded_us, one.event_id),
-    )
-    named = {one.name: one for one in (*journey.signals, *journey.guardrails.events)}
+    replies = [
+        one
+        for one in told
+        if one.type == "reply"
+        and not one.is_machine
+        and one.recorded_us - one.occurred_us <= _LATE_US
+    ]
     found: list[PassedOn] = []
-    for reply in replies:
-        for rule in rules.replies:
-            signal = named[rule.signal]
-            if not is_of(reply, signal) or _is_too_few(reply, replies, signal, rule):
-                continue
-            due_us = reply.recorded_us + round(rule.hours * HOUR_US)
-            one = PassedOn(reply, rule.signal, due_us, _answer(reply, due_us, told, journey))
-            opened_us = (*calls_us, *(other.reply.recorded_us for other in found))
-            if one.is_question or not _rests(opened_us, reply.recorded_us, rules.rest_hours):
-                found.append(one)
-            break
+    for opened_us, reply, rule in _openings(journey, rules, replies):
+        due_us = opened_us + round(rule.hours * HOUR_US)
+        answer = _answer(reply, due_us, told, journey)
+        one = PassedOn(reply, rule.signal, opened_us, due_us, answer)
+        before_us = (*calls_us, *(other.opened_us for other in found))
+        if one.is_question or not _rests(before_us, opened_us, rules.rest_hours):
+            found.append(one)
     return found
 
 
-def _is_too_few(reply: Event, replies: Sequence[Event], signal: Signal, rule: PassesOn) -> bool:
-    """Whether the rule waits for more such replies."""
+def _openings(
+    journey: Journey, rules: HandoffRules, replies: Sequence[Event]
+) -> list[tuple[int, Event, PassesOn]]:
+    """Moments at which replies fulfil a rule, the first that they do, in their order."""
+    named = {one.name: one for one in (*journey.signals, *journey.guardrails.events)}
+    found: list[tuple[int, Event, PassesOn]] = []
+    for reply in replies:
+        for rule in rules.replies:
+            if (opened_us := _opened_us(reply, replies, named[rule.signal], rule)) is not None:
+                found.append((opened_us, reply, rule))
+                break
+    return sorted(found, key=lambda one: (one[0], one[1].event_id))
+
+
+def _opened_us(
+    reply: Event, replies: Sequence[Event], signal: Signal, rule: PassesOn
+) -> int | None:
+    """When the last of the replies was told that the rule asks for; None: it waits for more.
+
+    One that came before this reply may be told after it.
+    """
+    if not is_of(reply, signal):
+        return None
     first_us = reply.occurred_us - round(rule.within_hours * HOUR_US)
-    count = sum(
-        is_of(one, signal) and first_us <= one.occurred_us <= reply.occurred_us for one in replies
+    told_us = sorted(
+        one.recorded_us
+        for one in replies
+        if is_of(one, signal) and first_us <= one.occurred_us <= reply.occurred_us
     )
-    return count < rule.times
+    if len(told_us) < rule.times:
+        return None
+    return max(reply.recorded_us, told_us[rule.times - 1])
 
 
 def _rests(opened_us: Iterable[int], at_us: int, rest_hours: float) -> bool:
@@ -167,7 +192,7 @@ def against_rest(
     resting = []
     for view, at_us in zip(views, now_us.tolist(), strict=True):
         opened = [call.at_us for call in view.calls]
-        opened += [one.reply.recorded_us for one in _of(journey, view, at_us)]
+        opened += [one.opened_us for one in _of(journey, view, at_us)]
         resting.append(_rests(opened, at_us, rules.rest_hours))
     wide = reasons.copy()
     wide[np.ix_(np.array(resting, np.bool_), catalog.routed("escalate"))] |= int(

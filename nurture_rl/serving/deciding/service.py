@@ -21,6 +21,7 @@ from nurture_rl.serving.deciding.preferring import Preferring
 from nurture_rl.serving.deciding.served_journey import ServedJourney
 from nurture_rl.serving.deciding.served_journeys import ServedJourneys
 from nurture_rl.serving.deciding.server_settings import ServerSettings
+from nurture_rl.serving.deciding.sweeping import Swept
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.news import News
 from nurture_rl.serving.policies.active_policies import ActivePolicies
@@ -82,7 +83,7 @@ class Service:
         self.shadowing = Shadowing(store, settings.clock)
         self.catalogs: Mapping[str, Sequence[str]] = store.catalogs()
         self.seed = store.seed if settings.seed is None else settings.seed
-        self._swept_us = -1  # sends that had to be confirmed by then have been looked at
+        self._swept = Swept()  # of sends that had to be confirmed
         self.news, self.metrics = News(), Metrics()
         self.links = UnsubscribeLinks(store.secret(), settings.public_url)
         self.preferring = Preferring(store, self.journeys.unwanted, self._refused, settings.clock)
@@ -114,7 +115,11 @@ class Service:
         self._sweep(now_us)
         names = [ask.contact_id for ask in asks]
         fresh: list[Decision] = []
-        with self.store.held(named_in(asks)), self.journeys.accounts_held(names) as account_of:
+        with (
+            self._swept.told(fresh),
+            self.store.held(named_in(asks)),
+            self.journeys.accounts_held(names) as account_of,
+        ):
             self.journeys.keep_up()
             moments = self.journeys.moments(now_us)
             first_us, _ = moments[self.first.name]
@@ -162,8 +167,6 @@ class Service:
                 journey.crowd.give_back(fresh)
                 raise
             self.journeys.see(journey, fresh)
-            due = [d.confirm_by_us - 1 for d in fresh if d.confirm_by_us is not None]
-            self._swept_us = min([self._swept_us, *due])  # after a clock that was set back
         self.shadowing.see(lineup.shadow, journey.bundle.catalog, fresh)
         self.enrolling.end(views, answers, now_us)
         return answers
@@ -376,11 +379,10 @@ class Service:
     def _sweep(self, now_us: int | None = None) -> None:
         """Withdraw the sends that had to be confirmed by now and were not."""
         now_us = self.settings.clock() if now_us is None else now_us
-        late = self.store.unconfirmed(self._swept_us, now_us)
-        if late:
-            with self.store.held([decision.contact_id for decision in late]):
-                self._settle(self.first.recorded.lapsed(late, now_us), {})
-        self._swept_us = max(self._swept_us, now_us)
+        with self._swept.look(now_us) as since_us:
+            if late := self.store.unconfirmed(since_us, now_us):
+                with self.store.held([decision.contact_id for decision in late]):
+                    self._settle(self.first.recorded.lapsed(late, now_us), {})
 
     def _settle(self, withdrawals: Sequence[Withdrawal], confirmed: Mapping[str, int]) -> None:
         if withdrawals or confirmed:

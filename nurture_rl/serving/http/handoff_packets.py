@@ -61,7 +61,7 @@ class HandoffDesk:
         """Read how hand-offs stand; arguments as of the fields.
 
         Further ones:
-            only_open: replies whose time is over need not be read.
+            only_open: replies whose time is over need not be read, but for those of colleagues.
         """
         known = list(bundles)
         journeys = {one.journey.name: one.journey for one in known}
@@ -76,7 +76,10 @@ class HandoffDesk:
         hours = [longest_us(journey) for journey in journeys.values()]
         read_us = now_us - max(hours, default=0) if only_open else since_us
         repliers = store.repliers_since(read_us) if any(hours) else []
-        names = list({*(contact_key(one.contact_id) for one, _, _ in calls), *repliers})
+        of = {*(contact_key(one.contact_id) for one, _, _ in calls), *repliers}
+        if only_open and repliers:  # who joined a task of their account stays with it
+            of |= _colleagues(store, of) & {*store.repliers_since(since_us)}
+        names = list(of)
         contacts, events, passes = store.contacts(names), store.events(names), store.passes(names)
 
         def of_replies(name: str) -> list[Journey]:
@@ -155,6 +158,12 @@ class HandoffDesk:
                 ReceivedMail(iso(one.occurred_us) or "", told or one.message_id, one.topic)
             )
         return found
+
+
+def _colleagues(store: StoreReader, names: Iterable[str]) -> set[str]:
+    """All contacts of the accounts of some."""
+    accounts = sorted(set(store.accounts_of(list(names)).values()))
+    return {one for some in store.members(accounts).values() for one in some}
 
 
 def _reply_in_words(one: PassedOn, journey: Journey) -> list[str]:

@@ -18,7 +18,6 @@ from nurture_rl.serving.http.api_keys import ApiKeys
 from nurture_rl.serving.http.http_answers import Body, json_answer
 from nurture_rl.serving.http.mail_pages import Answered, Steps
 from nurture_rl.serving.http.wire import require_id
-from nurture_rl.serving.roles import SwitchTo
 
 _US_PER_DAY = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
@@ -119,8 +118,10 @@ def _switch(service: Service, body: bytes, journey: str, who: str, paused: bool)
     """Pause a whole journey, or let it go on as before the pause."""
     why = _why_in.decode(body).why
     policies = service.journeys.named(journey).policies
-    to: SwitchTo = "pause" if paused else policies.before_pause()
-    policies.change(f"switch to {to}", None, changes.switched(to), who, why)
+    if paused:
+        policies.change("switch to pause", None, changes.switched("pause"), who, why)
+    else:
+        policies.resume(who, why)
     yield from _list(service, b"")
 
 

@@ -54,6 +54,8 @@ class _Desk:
 
     def of(self, policy_id: str) -> ActivePolicies:
         """The policies of the journey that has loaded one; of the first where none has."""
+        if not any(policy_id in one.policies.bundles for one in self._journeys):
+            self._journeys.follow()  # another server may have loaded it
         has = (one.policies for one in self._journeys if policy_id in one.policies.bundles)
         return next(has, self._journeys.first.policies)
 

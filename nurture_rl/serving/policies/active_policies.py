@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from nurture_rl.errors import BundleError, ConfigError, NurtureError
 from nurture_rl.release.bundle import Bundle
@@ -15,11 +15,13 @@ from nurture_rl.serving.policies.arms import Arms, arms_of, experiment_hash, sta
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.policies.policy_log import PolicyLog
-from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, SwitchTo, UnknownPolicy
+from nurture_rl.serving.roles import Change, PolicyChange, RoleError, Roles, UnknownPolicy
 from nurture_rl.serving.store_errors import StoreUnavailable
 
 SERVER = "server"  # who changed roles, where nobody asked for it
 _MOST = 16  # bundles in memory
+
+_log = logging.getLogger(__name__)
 
 
 class ActivePolicies:
@@ -53,14 +55,13 @@ class ActivePolicies:
         self._followed: Roles | None = None  # of others; what they name was loaded, or is lost
         self._lost: Mapping[str, str] = {}  # why what others named could not be loaded
         self._bundles = {bundle.policy_id: bundle}
-        self._since = {bundle.policy_id: clock()}
-        told = log.policy_changes()
-        if told:
-            self._require_own(told[-1].after, BundleError)
-        self._note_all()
+        self._noting = threading.Lock()
+        self._noted = 0  # changes of the log, the oldest, that the moments below are of
+        self._since: Mapping[str, int] = {bundle.policy_id: clock()}
         self._lineup = self._lineup_of(Roles(bundle.policy_id))
-        self._take_up(told[-1].after if told else None)
-        self._begin_experiment()
+        while not self._took_up():
+            pass
+        self._note_all()
 
     @property
     def lineup(self) -> Lineup:
@@ -82,15 +83,6 @@ class ActivePolicies:
         """The plan of the experiment that runs, as it was when it began; None: none runs."""
         running = self._lineup.roles.experiment
         return None if running is None else self._log.plan(running)
-
-    def before_pause(self) -> SwitchTo:
-        """Where the switch stood before it was set to pause, or stands."""
-        if not self._lineup.paused:
-            return self._lineup.roles.switch
-        for change in reversed(self.changes):
-            if change.before is not None and change.before.switch != "pause":
-                return change.before.switch
-        return "learned"
 
     def since(self, policy_id: str) -> int:
         """When a policy came into its role, microseconds since 1970 UTC."""
@@ -125,7 +117,8 @@ class ActivePolicies:
                     f"{_MOST} bundles are loaded, as many as a server holds; one that has no role "
                     "is left out when its folder is taken away and the server starts again"
                 )
-            self._write("load", bundle.policy_id, changes.loaded(bundle.policy_id, name), who, why)
+            loaded = ("load", changes.loaded(bundle.policy_id, name))
+            self._write(lambda: loaded, bundle.policy_id, who, why)
             self._bundles.setdefault(bundle.policy_id, bundle)
         return bundle.policy_id
 
@@ -150,7 +143,18 @@ class ActivePolicies:
         if policy_id is not None and policy_id not in self._bundles:
             raise UnknownPolicy(f"no policy {policy_id!r} is loaded; GET /v1/policies lists them")
         with self._changing:
-            return self._write(action, policy_id, change, who, why)
+            return self._write(lambda: (action, change), policy_id, who, why)
+
+    def resume(self, who: str, why: str) -> Lineup:
+        """Set the switch to where it stood before a pause; arguments and errors as of `change`."""
+
+        def back() -> tuple[str, Change]:
+            to = changes.before_pause(self._log.policy_changes())
+            return f"switch to {to}", changes.switched(to)
+
+        self.follow()
+        with self._changing:
+            return self._write(back, None, who, why)
 
     def follow(self) -> None:
         """Take up what another server of the same store has changed since.
@@ -189,6 +193,8 @@ class ActivePolicies:
     def _load_beside(self, last: Roles) -> None:
         try:
             self._load_named_in(last)
+        except StoreUnavailable as error:  # whoever decides next asks for it again
+            _log.warning("what another server loaded is not loaded here yet: %s", error)
         finally:
             self._loading.release()
 
@@ -206,7 +212,7 @@ class ActivePolicies:
         with self._changing:
             last = self._log.last_roles() or last  # somebody here may have changed it meanwhile
             ours = self._lineup.roles
-            self._take(_switches_of(last, ours))
+            self._take(changes.with_switches(last, ours))
 
     def _take_last(self) -> None:
         if self._folder is None:
@@ -239,55 +245,62 @@ class ActivePolicies:
                 "end it there by POST /v1/experiment/end before another one is served"
             )
 
-    def _begin_experiment(self) -> None:
-        """Begin the experiment of the bundle, unless it runs already or is over."""
-        if self._own is None:
-            return
-        with self._changing, self._log.roles_held():
-            last, ours = self._log.last_roles() or Roles(""), self._lineup.roles
-            if self._own in (last.experiment, *last.ended):  # another server was here first
-                self._lineup = self._lineup_of(_switches_of(last, ours))
-                return
-            after = changes.began(self._own)(ours)
-            lineup, now_us = self._lineup_of(after), self._clock()
-            plan = started_plan(self._first.journey, self._own, self._log.begins_us(now_us))
-            why = f"its plan, {plan.digest}, is written down and does not change any more"
-            told = PolicyChange(
-                now_us, SERVER, f"begin experiment {plan.name}", None, ours, after, why
-            )
-            self._log.add_policy_change(told, plan)
-            self._lineup = lineup
-
     def _write(
-        self, action: str, policy_id: str | None, change: Change, who: str, why: str
+        self, make: Callable[[], tuple[str, Change]], policy_id: str | None, who: str, why: str
     ) -> Lineup:
+        """Change the roles as the log has them now, whoever set them.
+
+        Args:
+            make: the change and its name, asked for while nobody else changes roles.
+            policy_id: as the next two, see `change`.
+        """
         old = self._lineup
-        lineup = self._lineup_of(change(old.roles))
         try:
             with self._log.roles_held():
-                if self._folder is not None and self._log.last_roles() != old.roles:
-                    raise RoleError("another server changed the roles meanwhile; ask again")
+                before = self._held_now()
+                action, change = make()
+                lineup = self._lineup_of(change(before))
                 with self._turn:
                     told = PolicyChange(
-                        self._clock(), who, action, policy_id, old.roles, lineup.roles, why
+                        self._clock(), who, action, policy_id, before, lineup.roles, why
                     )
                     self._log.add_policy_change(told)
                     self._lineup = lineup
         except BaseException:
             self._lineup = old
             raise
-        self._note_since(told)
+        self._note(told)
         return lineup
 
-    def _note_all(self) -> None:
-        for change in self._log.policy_changes():
-            self._note_since(change)
+    def _held_now(self) -> Roles:
+        """The roles of the log, as far as this server takes them up.
 
-    def _note_since(self, change: PolicyChange) -> None:
-        for policy_id in {*change.after.folders, *change.after.used}:
-            before = change.before.role_of(policy_id) if change.before else None
-            if policy_id not in self._since or before != change.after.role_of(policy_id):
-                self._since[policy_id] = change.at_us
+        Raises:
+            RoleError: a policy that is not loaded here has one.
+        """
+        ours, last = self._lineup.roles, self._log.last_roles()
+        if last is None or last == ours:
+            return ours
+        self._require_own(last, StoreUnavailable)
+        if self._folder is None:
+            return changes.with_switches(last, ours)
+        if not last.used <= self._bundles.keys():
+            raise RoleError("another server changed the roles meanwhile; ask again")
+        return last
+
+    def _note_all(self) -> None:
+        """Note since when policies have their roles, unless more of the log is noted already."""
+        told = self._log.policy_changes()
+        with self._noting:
+            if len(told) >= self._noted:
+                self._noted = len(told)
+                self._since = changes.since_when(told, self._since)
+
+    def _note(self, told: PolicyChange) -> None:
+        """Note a change of this server, which was up to date with the log."""
+        with self._noting:
+            self._noted += 1
+            self._since = changes.since_when([told], self._since)
 
     def _lineup_of(self, roles: Roles) -> Lineup:
         champion = self._bundles[roles.champion]
@@ -313,21 +326,47 @@ class ActivePolicies:
             arms,
         )
 
-    def _take_up(self, last: Roles | None) -> None:
-        """Hold the roles of the last run, as far as their bundles are there; say what is not."""
+    def _took_up(self) -> bool:
+        """Hold the roles of the last run, as far as their bundles are there; say what is not.
+
+        The experiment of the bundle begins with it, unless it runs already or is over.
+
+        Returns:
+            False: another server changed the roles while bundles were loaded; nothing was done.
+        """
+        last = self._log.last_roles()
+        if last is not None:
+            self._require_own(last, BundleError)
         now, why = self._found(last)
-        self._lineup = self._lineup_of(now)
-        if now != last:
-            told = PolicyChange(self._clock(), SERVER, "start", now.champion, last, now, why)
-            self._log.add_policy_change(told)
-            self._note_since(told)
+        lineup = self._lineup_of(now)
+        with self._log.roles_held():
+            if self._log.last_roles() != last:
+                return False
+            if now != last:
+                about = ("start", now.champion, last, now, why)
+                self._log.add_policy_change(PolicyChange(self._clock(), SERVER, *about))
+            if self._own is not None and self._own not in (now.experiment, *now.ended):
+                lineup = self._began(now, self._own)
+        self._lineup = lineup
+        return True
+
+    def _began(self, roles: Roles, experiment: str) -> Lineup:
+        """Begin the experiment of the bundle; its plan is kept with it."""
+        lineup, now_us = self._lineup_of(changes.began(experiment)(roles)), self._clock()
+        plan = started_plan(self._first.journey, experiment, self._log.begins_us(now_us))
+        why = f"its plan, {plan.digest}, is written down and does not change any more"
+        about = (f"begin experiment {plan.name}", None, roles, lineup.roles, why)
+        self._log.add_policy_change(PolicyChange(now_us, SERVER, *about), plan)
+        return lineup
 
     def _found(self, last: Roles | None) -> tuple[Roles, str]:
         """The roles to begin with, and why they are not the last ones."""
         own = self._first.policy_id
         if last is None or self._folder is None:
             kept = last or Roles(own)
-            return _switches_of(kept, Roles(own)), "the server was started with this bundle alone"
+            return changes.with_switches(
+                kept, Roles(own)
+            ), "the server was started with this bundle alone"
         found, lost = last, list[str]()
         for name in sorted({*last.folders, *last.used} - {own}):
             why = self._missing(name, last.folders.get(name), self._folder)
@@ -353,14 +392,3 @@ class ActivePolicies:
             return f"the folder {folder} holds policy {found.policy_id} now"
         self._bundles[name] = found
         return None
-
-
-def _switches_of(roles: Roles, policies: Roles) -> Roles:
-    """Roles with all that names no policy from another lineup."""
-    return replace(
-        policies,
-        switch=roles.switch,
-        rules_in=roles.rules_in,
-        experiment=roles.experiment,
-        ended=roles.ended,
-    )

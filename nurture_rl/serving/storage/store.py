@@ -41,7 +41,7 @@ from nurture_rl.serving.storage.databases import Location, Statement
 from nurture_rl.serving.storage.erased_marks import SAY_LATER, Marks, marks_after, stop_of
 from nurture_rl.serving.storage.locating import open_for_writing
 from nurture_rl.serving.storage.reading import StoreReader
-from nurture_rl.serving.store_errors import StoreLost
+from nurture_rl.serving.store_errors import StoreError, StoreLost, StoreUnavailable
 
 NO_MOVES = Moves()
 
@@ -70,8 +70,14 @@ class Store(StoreReader):
         """A reader with a connection of its own: a long look of it holds nobody up.
 
         Whoever asks for it closes it.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached now.
         """
-        return StoreReader(self._location)
+        try:
+            return StoreReader(self._location)
+        except StoreError as error:  # it was opened before: it is away, and no other version's
+            raise StoreUnavailable(str(error)) from error
 
     def beside(self) -> StoreReader:
         """A reader of what is committed alone, also by this thread."""

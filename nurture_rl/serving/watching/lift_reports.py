@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from nurture_rl.logs.atomic import MADE
 from nurture_rl.serving.arm_records import StartedPlan
 
 REPORT = "lift.json"
 HOW_TO = "nurture export_log store=STORE out=exported, then nurture lift data.path=exported"
 _MOST = 100  # files, those that were written last
 _LARGEST = 16 * 2**20  # bytes of a file
+# Also of moments that no calendar has, and of lists in lists without end.
+_UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class FigureShown:
     treated: float
     usual: float
     difference: float
-    lower: float | None  # of the interval at all times together; None: nothing can be said yet
+    lower: float | None  # of the interval; None: nothing can be said yet
     upper: float | None
     worth: float | None  # smallest difference worth having
     verdict: str
@@ -80,6 +84,7 @@ class LiftShown:
     as_of: str  # the log is complete up to here, ISO 8601
     among: str  # everybody, or mailed
     level: float  # of each interval
+    read_once: bool  # time was dealt: intervals hold at the planned end, not at all times together
     plan: str  # hash
     arm: str | None  # that is held against `against`; None: too few can be compared
     against: str
@@ -121,21 +126,22 @@ def lift_look(folder: Path | None, journey: str, served: StartedPlan | None) -> 
             plan,
         )
     try:
-        paths = sorted(folder.glob(f"*/{REPORT}"), key=_written, reverse=True)
+        paths = sorted(folder.glob(f"{MADE}/{REPORT}"), key=_written, reverse=True)
         known = folder.is_dir()
     except OSError as error:
         return _none(journey, f"{folder} cannot be read: {error}", name, plan)
     problems: list[str] = []
     found: list[tuple[tuple[int, bool, str], LiftShown]] = []
     for path in paths[:_MOST]:
+        name_of_read = os.fsencode(path.parent.name).decode("utf-8", "replace")
         try:
             read = _read(path)
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
-            problems.append(f"{path.parent.name}: {str(error)[:200]}")
+            shown = _shown(read, name_of_read)
+        except _UNREADABLE as error:
+            problems.append(f"{name_of_read}: {str(error)[:200]}")
             continue
         if read.journey == journey:
-            rank = (read.as_of_us, read.among == "everybody", path.parent.name)
-            found.append((rank, _shown(read, path.parent.name)))
+            found.append(((read.as_of_us, read.among == "everybody", name_of_read), shown))
     missing = ""
     if not found:
         where = "has no report on it" if known else "is not there yet"
@@ -163,6 +169,8 @@ def _written(path: Path) -> float:
 
 
 def _read(path: Path) -> _File:
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("expected a file, got something else")
     if (size := path.stat().st_size) > _LARGEST:
         raise ValueError(f"expected at most {_LARGEST} bytes, got {size}")
     return msgspec.json.decode(path.read_bytes(), type=_File, strict=False)
@@ -177,6 +185,7 @@ def _shown(read: _File, folder: str) -> LiftShown:
         as_of=datetime.fromtimestamp(read.as_of_us / 1e6, UTC).isoformat(),
         among=read.among,
         level=read.plan.level,
+        read_once=read.plan.unit == "time",
         plan=read.plan.hash,
         arm=read.main_arm,
         against=read.plan.usual,
@@ -187,6 +196,8 @@ def _shown(read: _File, folder: str) -> LiftShown:
 
 
 def _figure(one: _Figure) -> FigureShown:
+    if not all(map(isfinite, (one.treated, one.usual, one.difference))):
+        raise ValueError(f"expected numbers for {one.name}, got none")
     known = isfinite(one.lower) and isfinite(one.upper)
     return FigureShown(
         name=one.name,

@@ -30,6 +30,11 @@ class Listmonk:
     subscribers: list[dict[str, Any]] = field(default_factory=list)
     faults: list[int] = field(default_factory=list)  # statuses of its next answers
     overlooks_pages: bool = False
+    is_unsteady: bool = (
+        False  # rows of one moment stand in another order on each page, oldest first
+    )
+    is_endless: bool = False  # there are always more rows
+    deletes: int = 0  # first subscribers who go away once a page of them was read
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -102,8 +107,17 @@ class _Handler(BaseHTTPRequestHandler):
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         page, size = int(asked["page"]), min(int(asked["per_page"]), _MOST)
         rows = sorted(lists[parts.path], key=lambda row: str(row.get("created_at")))
+        if asked["order"] == "desc":
+            rows.reverse()
+        elif one.is_unsteady:
+            rows = [*rows[10 * (page - 1) :], *rows[: 10 * (page - 1)]]
+        if one.is_endless:
+            rows = [{"id": number} for number in range(page * size + 1)]
         start = 0 if one.overlooks_pages else (page - 1) * size
         told = {"results": rows[start : start + size], "query": "", "total": len(rows)}
+        if parts.path == "/api/subscribers" and one.deletes:
+            del one.subscribers[: one.deletes]
+            one.deletes = 0
         return self._say(200, {"data": {**told, "per_page": size, "page": page}})
 
     def _say(self, status: int, told: Any) -> None:

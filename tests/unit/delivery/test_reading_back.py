@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nurture_rl.delivery import reading_back
+from nurture_rl.delivery.providers import listmonk_results
 from nurture_rl.delivery.providers.listmonk_results import bounce_event, opt_outs
 from nurture_rl.delivery.reading_back import CollectOptions, collect
 from nurture_rl.errors import ConfigError, DeliveryError
@@ -221,6 +222,109 @@ def test_answers_that_are_not_listmonks_end_the_run(
     wrong = f"{listmonk.url}/elsewhere?x=1"
     with pytest.raises(ConfigError, match="no \\? in it"):
         collect(options(folder, server, listmonk, sender_url=wrong))
+
+
+def made_of(folder: Path, count: int) -> list[str]:
+    """Contacts of a table, by number, and their addresses."""
+    names = [f"lead{number}" for number in range(count)]
+    table = ["contact_id,email", *(f"{n}.{folder.name},{address(folder, n)}" for n in names)]
+    (folder / "recipients.csv").write_text("\n".join(table), "utf-8")
+    return [address(folder, name) for name in names]
+
+
+def test_rows_of_one_moment_that_pages_pass_over_are_read_all_the_same(
+    folder: Path, server: RunningServer, listmonk: Listmonk
+) -> None:
+    """As after an import: the database behind the list is free in the order of equal rows."""
+    planned(folder, server, "ada")
+    for email in made_of(folder, 120):
+        listmonk.subscriber(email, "blocklisted")
+    listmonk.is_unsteady = True
+    result = collect(options(folder, server, listmonk))
+    assert (result.code, result.made["stored"]) == (0, 120)
+
+
+def test_who_is_passed_over_while_others_are_deleted_is_heard_at_once(
+    folder: Path, server: RunningServer, listmonk: Listmonk
+) -> None:
+    planned(folder, server, "ada")
+    for number, email in enumerate(made_of(folder, 120)):
+        listmonk.subscriber(email, "enabled", {1: "unsubscribed" if number == 50 else "confirmed"})
+    listmonk.deletes = 1
+    result = collect(options(folder, server, listmonk))
+    assert (result.code, result.made["stored"]) == (0, 1)
+
+
+def test_a_list_that_never_ends_is_told_and_one_that_is_cut_short_too(
+    folder: Path, server: RunningServer, listmonk: Listmonk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(folder, server, "ada")
+    listmonk.is_endless = True
+    with pytest.raises(DeliveryError, match=r"expected an end, got 11[0-9][0-9] rows"):
+        collect(options(folder, server, listmonk))
+    listmonk.is_endless = False
+    listmonk.subscriber(address(folder, "ada"), "blocklisted")
+    cut = {"data": {"results": [], "total": 9}}
+    monkeypatch.setattr(listmonk_results, "object_of", lambda reply: cut)
+    result = collect(options(folder, server, listmonk))
+    assert (result.code, result.made["unread"]) == (3, 2)
+
+
+def test_who_was_not_read_this_time_keeps_the_moment_of_an_opt_out(
+    folder: Path, server: RunningServer, listmonk: Listmonk
+) -> None:
+    """Also where another listmonk is read by the same file: it would count once more each time."""
+    planned(folder, server, "ada")
+    row = listmonk.subscriber(address(folder, "ada"), lists={1: "unsubscribed"})
+    asked = options(folder, server, listmonk)
+    collect(asked)
+    kept = Path(asked.seen).read_text("utf-8")
+    listmonk.subscribers.clear()
+    collect(asked)
+    assert Path(asked.seen).read_text("utf-8") == kept
+    listmonk.subscribers.append(row)
+    assert (collect(asked).made["stored"], words(server, folder, "ada")) == (
+        0,
+        ["objected by listmonk"],
+    )
+
+
+@pytest.mark.parametrize("at", [None, "0001-01-01T00:00:00Z", "yesterday", 5, "9999-12-31"])
+def test_words_of_a_moment_that_nobody_can_read_count_once(
+    folder: Path, server: RunningServer, listmonk: Listmonk, at: object
+) -> None:
+    planned(folder, server, "ada", "bob", "cy")
+    listmonk.subscriber(address(folder, "ada"), "blocklisted")["updated_at"] = at
+    listmonk.bounce(address(folder, "bob"), created_at=at)
+    listmonk.bounce(address(folder, "cy"), "complaint", created_at=at)
+    asked = options(folder, server, listmonk)
+    found = [collect(asked) for _ in range(2)]
+    assert [(one.code, one.made["stored"]) for one in found] == [(0, 3), (0, 0)]
+    assert words(server, folder, "ada") == ["objected by listmonk"]
+
+
+def test_moments_are_the_same_in_whatever_zone_they_are_told() -> None:
+    row = {"id": 1, "email": "ada@example.com", "type": "hard"}
+    moments = [
+        bounce_event({**row, "created_at": at})
+        for at in ("2026-03-29T03:30:00+02:00", "2026-03-29T01:30:00Z", "2026-03-29 01:30:00")
+    ]
+    assert {one.cells["occurred_at"] for one in moments if one} == {"2026-03-29T01:30:00Z"}
+
+
+def test_a_contact_who_comes_to_an_address_later_is_told_of_and_others_not_again(
+    folder: Path, server: RunningServer, listmonk: Listmonk
+) -> None:
+    planned(folder, server, "bob", "ada")
+    table, own = folder / "recipients.csv", address(folder, "bob")
+    table.write_text(f"contact_id,email\nbob.{folder.name},{own}\n", "utf-8")
+    listmonk.bounce(own, "complaint")
+    asked = options(folder, server, listmonk)
+    assert collect(asked).made["stored"] == 1
+    with table.open("a", encoding="utf-8") as more:
+        more.write(f"ada.{folder.name},{own}\n")
+    again = collect(asked)
+    assert (again.code, again.made["stored"], again.made["repeated"]) == (0, 1, 1)
 
 
 def test_bounces_that_are_younger_than_the_clock_are_taken(

@@ -95,6 +95,19 @@ def test_mailboxes_are_told_by_family_and_early() -> None:
     ]
 
 
+def test_what_the_log_did_not_know_yet_or_came_before_is_in_no_table() -> None:
+    people, decisions = both()
+    decisions += mail("c0", "policy", 1.0, "welcome", 1)
+    events = [
+        event("c0", "complaint", 1.5, late=2.0),  # told after the log's last day
+        event("c0", "hard_bounce", -1.0),  # before the first decision
+        event("c1", "complaint", 1.5),
+    ]
+    rows = details(people, decisions, events, days=2.0).families
+    told = [(one.arm, one.mails, one.hard_bounces, one.complaints) for one in rows]
+    assert told == [("policy", 1, 0, 0), ("usual", 0, 0, 1)]
+
+
 def test_replies_count_contacts_by_the_class_of_the_log() -> None:
     people, decisions = both()
     events = [
@@ -119,6 +132,10 @@ def test_influenced_counts_what_would_have_come_anyway_and_incremental_does_not(
             decisions += mail(f"c{k}", "policy", 1.0, "welcome", 1)
         if k % 4 < 2:
             events.append(event(f"c{k}", "meeting_booked", 2.0))
+    decisions += mail("c1", "usual", 1.0, "welcome", 1, journey="renewal")
+    people.append(contact("late"))  # whose window is not over
+    decisions += [decision("late", "policy", 55.0), *mail("late", "policy", 56.0, "welcome", 1)]
+    events.append(event("late", "meeting_booked", 57.0))
     policy, usual = (
         one
         for one in details(people, decisions, events).pipeline

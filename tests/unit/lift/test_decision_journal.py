@@ -99,6 +99,9 @@ def test_the_latest_earlier_read_is_found_among_others(tmp_path: Path) -> None:
     kept(tmp_path / "mailed", entry(told, replace(EVIDENCE, as_of_us=4_000, among="mailed")))
     kept(tmp_path / "other", replace(entry(told), experiment="autumn"))
     (tmp_path / "old").mkdir()  # of a version without journals
+    killed = tmp_path / ".made.x.partial"  # a run that was killed left it
+    killed.mkdir()
+    (killed / JOURNAL).write_text("{", "utf-8")
     now = replace(EVIDENCE, as_of_us=5_000)
     assert latest_read(tmp_path, told, now) == tmp_path / "3000"
     assert latest_read(tmp_path, told, EVIDENCE) is None

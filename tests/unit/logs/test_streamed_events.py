@@ -11,7 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.errors import LogError
-from nurture_rl.logs import csv_blocks, event_rows, fingerprint, namings, readers, written_events
+from nurture_rl.logs import (
+    csv_blocks,
+    fingerprint,
+    namings,
+    readers,
+    spilled_events,
+    written_events,
+)
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.namings import NamingIndex, distinct_namings
 from tools.fuzzing import raw_files
@@ -29,8 +36,8 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(readers, "PART_ROWS", 7)
     patch.setattr(readers, "csv_blocks", lambda path, part: blocks(path, part, 97))
     patch.setattr(csv_blocks, "_PATIENCE", 3)
-    patch.setattr(event_rows, "COMPARED", 5)
-    patch.setattr(event_rows, "TOLD_EVERY", 20)
+    patch.setattr(spilled_events, "COMPARED", 5)
+    patch.setattr(spilled_events, "TOLD_EVERY", 20)
     patch.setattr(namings, "_SELDOM", 3)
     patch.setattr(fingerprint, "_KEPT_GROUPS", 0)
 

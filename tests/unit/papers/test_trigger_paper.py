@@ -213,3 +213,14 @@ def test_an_experiment_is_told_with_who_decides_for_how_many(tmp_path: Path) -> 
         free.course
     )
     assert "experiment" not in " ".join(paper(tmp_path / "d", {"kind": "drip"}).course)
+
+
+def test_an_experiment_that_deals_time_is_told_with_its_blocks(tmp_path: Path) -> None:
+    blocks = {"first_day": "2027-03-01", "zone": "Europe/Berlin", "block_days": 7, "blocks": 12}
+    shares = {"policy": 0.5, "holdout": 0.5}
+    experiment = {"name": "autumn", "unit": "time", "shares": shares, **blocks}
+    told = " ".join(paper(tmp_path / "b", {"kind": "drip"}, experiment=experiment).course)
+    assert (
+        "An experiment deals time by chance, for everybody and every 7 days anew, from 2027-03-01 "
+        "on: for 50 % the policy decides and for 50 % nobody is written to or called."
+    ) in told

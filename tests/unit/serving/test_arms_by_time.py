@@ -146,6 +146,22 @@ def test_a_server_that_starts_again_goes_on_in_the_same_block(
         served.store.close()
 
 
+def test_who_was_decided_for_before_the_experiment_follows_the_blocks_as_well(
+    bundle: Bundle, tmp_path: Path, clock: Clock
+) -> None:
+    """The sales team is shared by all, so nobody goes on as before."""
+    plain = trial_bundle(tmp_path / "plain", None)
+    first = trial_service(plain, tmp_path / "s.db", clock)
+    before = decided(first, clock, 0, SOME)
+    assert {(one.arm, one.experiment) for one in before.values()} == {("policy", None)}
+    first.store.close()
+    served = trial_service(bundle, tmp_path / "s.db", clock)
+    made = decided(served, clock, 1, SOME).values()
+    assert made
+    assert {(one.arm, one.arm_share) for one in made} == {(ARM[ORDER[1]], 0.5)} == {("usual", 0.5)}
+    served.store.close()
+
+
 def test_http_and_process_decide_alike_in_twelve_blocks(bundle: Bundle, tmp_path: Path) -> None:
     clock, other = Clock(MIDNIGHT - HOUR_US), Clock(MIDNIGHT - HOUR_US)
     inside = trial_service(bundle, tmp_path / "a.db", clock)

@@ -207,6 +207,7 @@ def test_two_servers_and_64_clients_never_have_a_person_in_two_journeys(
         # The priorities of those who came after one another rise, whoever raced.
         assert [row.priority for row in rows] == sorted({row.priority for row in rows})
         journeys |= {row.journey for row in rows}
-    assert journeys >= {"high", "base"} or journeys >= {"high", "low"}
+    assert "high" in journeys  # and whatever it took people from
+    assert len(journeys) > 1
     for store in stores:
         store.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
@@ -73,6 +77,65 @@ def test_a_bad_file_is_told_and_hides_no_good_one(tmp_path: Path, content: bytes
     assert look.report.folder == "good"
     (problem,) = look.problems
     assert problem.startswith("bad: ")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("as_of_us", 10**18), ("as_of_us", 10**30), ("nested", "deep"), ("difference", '"nan"')],
+)
+def test_a_report_that_cannot_be_shown_is_told_and_hides_no_good_one(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    written_read(tmp_path / "bad")
+    written_read(tmp_path / "good")
+    path = tmp_path / "bad" / "lift.json"
+    text = path.read_text("utf-8")
+    if field == "nested":
+        text = text.replace("{", '{"more": ' + "[" * 10_000 + "]" * 10_000 + ",", 1)
+    else:
+        text, times = re.subn(rf'"{field}": [^,\n]+', f'"{field}": {value}', text)
+        assert times
+    path.write_text(text, "utf-8")
+    look = lift_look(tmp_path, LEAD, None)
+    assert look.report is not None
+    assert look.report.folder == "good"
+    (problem,) = look.problems
+    assert problem.startswith("bad: ")
+
+
+def test_what_a_run_that_was_killed_left_is_no_report(tmp_path: Path) -> None:
+    written_read(tmp_path / "whole")
+    written_read(tmp_path / ".made.x.partial", end=datetime(2026, 8, 1, tzinfo=UTC))
+    (tmp_path / ".made.y.partial").mkdir()
+    (tmp_path / ".made.y.partial" / "lift.json").write_text("{", "utf-8")
+    look = lift_look(tmp_path, LEAD, None)
+    assert look.report is not None
+    assert (look.report.folder, list(look.problems)) == ("whole", [])
+
+
+def test_a_pipe_in_place_of_a_report_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "lift.json")
+    # Who would open it and wait is let go: the test fails and does not hang.
+    opened = os.open(tmp_path / "pipe" / "lift.json", os.O_RDWR | os.O_NONBLOCK)
+    os.write(opened, b"{}")
+    timer = threading.Timer(5.0, os.close, [opened])
+    timer.start()
+    look = lift_look(tmp_path, LEAD, None)
+    assert timer.is_alive()
+    timer.cancel()
+    assert look.problems == ["pipe: expected a file, got something else"]
+
+
+def test_a_folder_whose_name_is_no_text_does_not_end_the_request(tmp_path: Path) -> None:
+    name = os.fsdecode(b"r\xff")
+    written_read(tmp_path / name)
+    (tmp_path / f"{name}2").mkdir()
+    (tmp_path / f"{name}2" / "lift.json").write_bytes(b"{")
+    look = lift_look(tmp_path, LEAD, None)
+    told = json.loads(msgspec.json.encode(look))
+    assert told["report"]["folder"] == "r\ufffd"
+    assert told["problems"][0].startswith("r\ufffd2: ")
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from litestar.testing import TestClient
 
@@ -168,6 +169,22 @@ def test_a_server_outlives_the_loss_of_its_connections(
         with TestClient(create_app(served)) as client:
             postgres.run(cut)
             assert client.get("/healthz").status_code == 200
+
+
+def test_the_console_says_that_the_database_is_away_and_blames_nobody_who_asks(
+    bundle: Bundle, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("connection refused")
+
+    with servers(bundle, postgres.fresh_url(), 1) as (served,):
+        monkeypatch.setattr(psycopg, "connect", refused)
+        with TestClient(create_app(served)) as client:
+            for path in ("decisions", "mail", "reach", "health", "lift"):
+                answer = client.get(f"/v1/console/{path}")
+                assert answer.status_code == 503, path
+            answer = client.get("/v1/timelines/p0")
+        assert (answer.status_code, answer.json()["title"]) == (503, "store not available")
 
 
 _FULL = """

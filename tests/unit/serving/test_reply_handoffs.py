@@ -217,6 +217,78 @@ def test_colleagues_join_what_is_open_and_questions_stand_alone(line: Line) -> N
     assert line.act("bob") == "pause:1"
 
 
+def test_a_colleague_who_joined_a_task_does_not_become_one_when_its_time_is_over(
+    line: Line,
+) -> None:
+    line.reply("question", "ada")
+    line.clock.now_us += 46 * HOUR_US
+    for _ in range(2):
+        line.clock.now_us += HOUR_US // 2
+        line.reply("objection", "bob")
+    assert line.open() == [("ada", "replied_question")]
+    line.clock.now_us += 2 * HOUR_US
+    assert line.act("bob") == "pause:1"
+    assert line.open() == []
+    (ada,) = line.told("?status=returned")["handoffs"]
+    assert ada["colleagues"] == ["bob"]
+
+
+def test_an_answer_from_before_a_question_leaves_it_open(line: Line) -> None:
+    """Sales had talked to bob about what the server is told only now, and to ada never."""
+    line.clock.now_us += 10 * HOUR_US
+    line.reply("question", "ada")
+    line.clock.now_us += HOUR_US
+    line.served.append_events(
+        [
+            *(event("reply", MORNING + i, "bob", reply_class="objection") for i in range(2)),
+            event("sales_activity", MORNING + HOUR_US, "bob"),
+        ]
+    )
+    assert line.open() == [("ada", "replied_question")]
+    (bob,) = line.told("?status=answered")["handoffs"]
+    assert (bob["contact_id"], bob["joined"]) == ("bob", None)
+
+
+def test_an_objection_that_is_told_after_a_later_one_opens_a_hand_off_for_all_its_hours(
+    line: Line,
+) -> None:
+    line.reply("objection")
+    line.clock.now_us += 3 * DAY_US
+    earlier = event("reply", MORNING - DAY_US, reply_class="objection")
+    assert line.open() == []
+    line.served.append_events([earlier])
+    assert line.act() == "pause:1"
+    (one,) = line.told()["handoffs"]
+    assert (one["opened_at"], one["due_at"]) == ("2027-03-04T09:00:00Z", "2027-03-06T09:00:00Z")
+    line.clock.now_us += 2 * DAY_US
+    assert (line.act(), line.open()) == ("send:welcome", [])
+
+
+@pytest.mark.parametrize("later", [0, 2 * MOST_UNFOLDED])
+def test_what_is_told_a_month_late_opens_nothing_whatever_came_since(
+    line: Line, later: int
+) -> None:
+    line.clock.now_us += 31 * DAY_US
+    line.served.append_events([event("reply", MORNING, reply_class="question")])
+    views = [event("page_view", line.clock.now_us, event_id=f"v{i}") for i in range(later)]
+    line.served.append_events(views)
+    assert (line.act(), line.open()) == ("send:welcome", [])
+
+
+@pytest.mark.parametrize("kind", ["question", "objection"])
+def test_mail_that_was_planned_for_a_colleague_is_not_confirmed_while_a_person_is_asked(
+    line: Line, kind: str
+) -> None:
+    assert line.act("bob", "mail") == "send:welcome"
+    for _ in range(2):
+        line.clock.now_us += HOUR_US
+        line.reply(kind, "ada", event_id=f"e{line.clock.now_us}")
+    line.clock.now_us = MORNING + 6 * HOUR_US
+    (told,) = line.served.confirm(["mail"])
+    assert told is not None
+    assert told.status == "withdrawn"
+
+
 @pytest.mark.parametrize(
     "more", [{"is_machine": True}, {"kind": "positive"}, {"kind": "out_of_office"}]
 )

@@ -152,7 +152,7 @@ async function lift() {
     star && star.lower !== null ? interval(`${told.arm} less ${told.against}: ${star.name}, ${star.per === "days" ? "days" : "in 1,000 contacts"}`,
       `${amount(star, star.difference, true)} ${ends(star)}${star.worth ? `; dashed: ±${amount(star, star.worth)}, the least worth having` : ""}`, star.difference, star.lower, star.upper, star.worth) : null,
     rows.length ? make("h2", {}, "Every key figure") : null,
-    rows.length ? table(`Intervals hold at all times together with ${percent(told.level)}`, heads.map((name, i) => ({ name, text: i < 2 || i === 6 })), rows) : null,
+    rows.length ? table(`Intervals hold ${told.read_once ? "at the planned end" : "at all times together"} with ${percent(told.level)}`, heads.map((name, i) => ({ name, text: i < 2 || i === 6 })), rows) : null,
     make("p", { class: "note" }, `The whole report is lift.html in the folder ${told.folder}. ${told.provenance}`),
     ...broken,
   ];

@@ -24,7 +24,7 @@ from nurture_rl.logs.machine_marks import are_exact, mail_minutes
 from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
 from nurture_rl.logs.quarantine import SHARED_ONLY, sift
 from nurture_rl.logs.readers import RawTable
-from nurture_rl.logs.schema import EVENTS, UTC_TIME, TableKind, raw_schema
+from nurture_rl.logs.schema import UTC_TIME, TableKind, raw_schema
 from nurture_rl.logs.spill import Spill
 from nurture_rl.logs.vocabulary import Vocabulary
 
@@ -50,7 +50,7 @@ class _Part:
     coarse: BoolArray  # those of them at second 0, [n]
 
 
-class EventRows:
+class SpilledEvents:
     """Checked events in the order in which they were read, and which of them are kept."""
 
     def __init__(
@@ -208,8 +208,8 @@ class EventRows:
 class NamedEvents:
     """The kept events of a log with the contact of each."""
 
-    def __init__(self, events: EventRows, place: IntArray, assigned: Assignment) -> None:
-        """As `EventRows.name` says."""
+    def __init__(self, events: SpilledEvents, place: IntArray, assigned: Assignment) -> None:
+        """As `SpilledEvents.name` says."""
         self._events, self._place, self._assigned = events, place, assigned
 
     @property
@@ -218,7 +218,7 @@ class NamedEvents:
         return self._assigned.contact_id.drop_null().unique()
 
     def parts(self) -> Iterator[pa.Table]:
-        """The rows of `EVENTS`; each is known no earlier than its link to its contact."""
+        """The rows, of raw_schema; each is known no earlier than its link to its contact."""
         events = self._events
         for i, place, rows in events._spill.parts(events._kept):
             kept = events._kept[place]
@@ -229,7 +229,8 @@ class NamedEvents:
                 "recorded_at": pa.array(known).cast(UTC_TIME),
             }
             rows = rows.filter(pa.array(kept))
-            yield pa.table([changed.get(name, rows[name]) for name in EVENTS.names], schema=EVENTS)
+            columns = [changed.get(name, rows[name]) for name in rows.column_names]
+            yield pa.table(columns, schema=rows.schema)
 
 
 def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:

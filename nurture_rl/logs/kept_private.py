@@ -1,0 +1,214 @@
+"""A log as its rules of privacy allow: what they forbid is counted and never written."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nurture_rl.identity.resolve import Identities, MergedContact
+from nurture_rl.logs.machine_marks import BY
+from nurture_rl.logs.privacy_rules import PrivacyRules
+from nurture_rl.logs.quarantine import first_reason, reason_where, sift
+from nurture_rl.logs.schema import TableKind
+from nurture_rl.logs.unify import Unified
+
+CONSENT = "consent"  # property of an event, and how such attributes of a contact begin
+_LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
+_NAMES = ("contact_id", "account_id", "event_id", "decision_id", "episode_id")  # of people
+_DAY_US = 86_400_000_000
+_HEX = 32  # signs of a pseudonym
+
+
+def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
+    """What may be written of a log.
+
+    Events of other types than allowed, of people who have not agreed to their purpose, and what is
+    too old go to the quarantine, which holds their file, line and reason alone. Other attributes
+    and properties than allowed are taken off. Pseudonyms (HMAC-SHA256) take the place of ids and
+    keys, the same in every run with one key.
+
+    Args:
+        unified: every table with its contacts, events too.
+        rules: what is allowed.
+    """
+    rows = dict(unified.rows)
+    refused = [unified.quarantine]
+    oldest = _oldest_us(rows[TableKind.EVENTS], rules.keep_days)
+    agreed = _agreed(rows[TableKind.CONTACTS], rules)
+    for kind, reasons in (
+        (TableKind.EVENTS, _against_events(rows[TableKind.EVENTS], rules, oldest, agreed)),
+        (TableKind.DECISIONS, _against_decisions(rows[TableKind.DECISIONS], oldest)),
+    ):
+        rows[kind], bad = sift(rows[kind], kind, reasons)
+        refused.append(bad)
+    for kind, name, allowed in (
+        (TableKind.CONTACTS, "attributes", rules.attributes),
+        (TableKind.EVENTS, "properties", rules.properties),
+    ):
+        if allowed is not None:
+            kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
+            taken_off = _each_text(rows[kind][name], _only(kept))
+            rows[kind] = _with(rows[kind], name, taken_off)
+    found = replace(unified, rows=rows, quarantine=without_content(pa.concat_tables(refused)))
+    return found if rules.key is None else _under_pseudonyms(found, rules.key)
+
+
+def without_content(quarantine: pa.Table) -> pa.Table:
+    """Refused rows with their file, line and reason alone."""
+    return _with(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
+
+
+def _oldest_us(events: pa.Table, keep_days: float | None) -> int | None:
+    """The first moment that is kept; counted from the last event, so that a log says it alone."""
+    last = pc.max(events["occurred_at"].cast(pa.int64())).as_py()
+    return None if keep_days is None or last is None else int(last - keep_days * _DAY_US)
+
+
+def _against_events(
+    events: pa.Table, rules: PrivacyRules, oldest: int | None, agreed: Mapping[str, pa.Array]
+) -> pa.Array:
+    kinds = events["type"].combine_chunks()
+    reasons = [pa.nulls(len(events), pa.string())]
+    if rules.events is not None:
+        other = pc.invert(pc.is_in(kinds, pa.array(sorted(rules.events), pa.string())))
+        reasons.append(reason_where(other, "not allowed: events of type ", kinds))
+    for kind, purpose in sorted(rules.purposes.items()):
+        without = pa.array(_without(events, kind, purpose, agreed[purpose]))
+        reasons.append(reason_where(without, f"no consent: {kind} needs it for {purpose}"))
+    if oldest is not None:
+        old = pc.less(events["occurred_at"].combine_chunks().cast(pa.int64()), oldest)
+        reasons.append(reason_where(old, "too old: before what keep_days keeps"))
+    return first_reason(reasons)
+
+
+def _against_decisions(decisions: pa.Table, oldest: int | None) -> pa.Array:
+    """Episodes go whole: part of one would be a broken one."""
+    if oldest is None or not len(decisions):
+        return pa.nulls(len(decisions), pa.string())
+    at = decisions["decided_at"].combine_chunks().cast(pa.int64())
+    old = decisions["episode_id"].filter(pc.less(at, oldest)).unique()
+    gone = pc.is_in(decisions["episode_id"].combine_chunks(), old)
+    return reason_where(gone, "too old: its episode began before what keep_days keeps")
+
+
+def _agreed(contacts: pa.Table, rules: PrivacyRules) -> dict[str, pa.Array]:
+    """Who has agreed, by purpose: ids of contacts whose attribute `consent_PURPOSE` is true.
+
+    Of several rows of a contact those that say nothing take none away, and one no does.
+    """
+    told = [json.loads(text) for text in contacts["attributes"].to_pylist()]
+    names = contacts["contact_id"].to_pylist()
+    found = {}
+    for purpose in set(rules.purposes.values()):
+        said = [one.get(f"{CONSENT}_{purpose}") for one in told]
+        pairs = [pair for pair in zip(names, said, strict=True) if pair[1] is not None]
+        noes = {name for name, one in pairs if not _yes(one)}
+        found[purpose] = pa.array(sorted({name for name, _ in pairs} - noes), pa.string())
+    return found
+
+
+def _without(events: pa.Table, kind: str, purpose: str, agreed: pa.Array) -> NDArray[np.bool_]:
+    """Events of a type that nobody has agreed to for a purpose, [event].
+
+    What the event says of it counts, and where it says nothing the contact's attribute.
+    """
+    rows = np.flatnonzero(np.asarray(pc.equal(events["type"], kind)))
+    some = events.take(pa.array(rows))
+    person = np.asarray(pc.is_in(some["contact_id"].combine_chunks(), agreed))
+    said = [_said(json.loads(text), purpose) for text in some["properties"].to_pylist()]
+    may = np.array([p if own is None else own for own, p in zip(said, person, strict=True)], bool)
+    found = np.zeros(len(events), np.bool_)
+    found[rows[~may]] = True
+    return found
+
+
+def _said(properties: Mapping[str, Any], purpose: str) -> bool | None:
+    """Whether an event says that its person agreed to a purpose; None: it says nothing."""
+    if CONSENT not in properties:
+        return None
+    told = properties[CONSENT]
+    if isinstance(told, Mapping):
+        return _yes(told.get(purpose))
+    return purpose in told if isinstance(told, list) else _yes(told)
+
+
+def _yes(told: Any) -> bool:
+    return told is True or (isinstance(told, str) and told.strip().lower() in ("true", "yes", "1"))
+
+
+def _only(allowed: frozenset[str]) -> Callable[[str], str]:
+    def kept(text: str) -> str:
+        told = json.loads(text)
+        inside = {name: value for name, value in told.items() if name in allowed}
+        return text if len(inside) == len(told) else json.dumps(inside, ensure_ascii=False)
+
+    return kept
+
+
+def _each_text(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Array:
+    """A text column with every different text changed once."""
+    coded = column.combine_chunks().dictionary_encode()
+    texts = [None if one is None else change(one) for one in coded.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(coded.indices)
+
+
+def _with(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
+
+
+def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
+    def hidden(name: str) -> str:
+        return pseudonym(name, key)
+
+    def hidden_key(name: str) -> str:
+        kind, sign, value = name.partition(":")
+        return f"{kind}{sign}{hidden(value)}" if sign else hidden(name)
+
+    rows = {}
+    for kind, table in found.rows.items():
+        for name in _NAMES:
+            if name in table.column_names:
+                table = _with(table, name, _each_text(table[name], hidden))
+        keys = table["keys"].combine_chunks()
+        flat = _each_text(pa.chunked_array([keys.flatten()]), hidden_key)
+        keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
+        rows[kind] = _with(table, "keys", keys)
+    old = found.identities
+    names = _each_text(pa.chunked_array([old.key]), hidden_key)
+    order = pc.sort_indices(names)
+    taken = np.asarray(order)
+    identities = Identities(
+        key=names.take(order),
+        contact_id=_each_text(pa.chunked_array([old.contact_id]), hidden).take(order),
+        linked_at=old.linked_at[taken],
+        shared=old.shared[taken],
+        merged=tuple(
+            sorted(
+                (
+                    MergedContact(hidden(one.contact_id), tuple(sorted(map(hidden, one.others))))
+                    for one in old.merged
+                ),
+                key=lambda one: one.contact_id,
+            )
+        ),
+    )
+    return replace(found, rows=rows, identities=identities)
+
+
+def _offsets(lists: pa.ListArray) -> pa.Array:
+    """Offsets of the flattened lists, in which a list that is null has nothing."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    return pa.array(np.r_[0, np.cumsum(np.asarray(lengths))].astype(np.int32))
+
+
+def pseudonym(name: str, key: bytes) -> str:
+    """The pseudonym of an id: who has no key learns nothing of the id, and cannot try ids out."""
+    return hmac.digest(key, name.encode("utf-8", "surrogatepass"), "sha256").hex()[:_HEX]
