@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -52,6 +53,8 @@ class Decisions:
     age: IntArray  # [N], whole bins passed since the decision's; -1: open or never carried out
     event_delay: IntArray | None  # [N, c], bins until known, -1: no event; None: the log is silent
     when: IntArray  # [N], local day of the decision, days since 1970
+    # [N], a model's propensity; None: all are the log's word
+    estimated: BoolArray | None = field(default=None, kw_only=True)
 
     def take(self, rows: IntArray | BoolArray) -> Self:
         """Some of the decisions; episodes are numbered anew."""
@@ -140,14 +143,25 @@ def _read(source: _Table) -> Decisions:
         age=column("age").astype(np.int64),
         event_delay=lists("event_delay", np.int64, c),
         when=began_us // DAY_US,
+        estimated=_estimated(table),
     )
     for name in ("features", "reward", "amounts"):
         if not np.isfinite(getattr(decisions, name)).all():
             raise LogError(f"{source.path}: {name} must be finite; mend the log and ingest it anew")
     decisions = decisions.take(order)
     for one in fields(decisions):
-        getattr(decisions, one.name).setflags(write=False)
+        part = getattr(decisions, one.name)
+        if part is not None:
+            part.setflags(write=False)
     return decisions
+
+
+def _estimated(table: pa.Table) -> BoolArray | None:
+    """Which propensities are a model's; None where the log knows none."""
+    if "propensity_source" not in table.column_names:
+        return None
+    found = pc.fill_null(pc.equal(table["propensity_source"], "estimated"), False)
+    return np.asarray(found.combine_chunks(), bool)
 
 
 def held_out_share(cluster: str) -> float:

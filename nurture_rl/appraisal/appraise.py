@@ -15,6 +15,7 @@ from nurture_rl.appraisal.estimation import (
 )
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, PolicyEvaluation
 from nurture_rl.appraisal.kpis import KpiEvaluation, kpi_evaluation
+from nurture_rl.appraisal.on_estimates import hidden_by_policy, without_verdicts
 from nurture_rl.appraisal.record import REFUSE, Appraisal, wrong
 from nurture_rl.appraisal.risk.harm_limits import LimitFinding, broken, limit_finding
 from nurture_rl.appraisal.risk.lift import LiftDecomposition
@@ -65,9 +66,8 @@ def appraise(
         rng: deals contacts to folds.
         config: `level` is meant for all candidates together and shared out among them.
         beside: days, segments, key figures, harms, factors and the episodes that are open.
-        candidate: the policy the verdict is about; None for the best of the candidates: the one
-            whose difference has the highest lower bound, which may be picked after the fact
-            because the bounds hold together.
+        candidate: the policy the verdict is about; None for the candidate with the highest lower
+            bound, which may be picked after the fact because the bounds hold together.
 
     Raises:
         NurtureError: what `evaluate_policies` refuses.
@@ -101,10 +101,13 @@ def appraise(
     evaluation = _within(evaluation, held)
     rivals = candidates or [name for name in policies if name != reference] or list(policies)
     chosen = candidate or best_of(evaluation, rivals)
+    hidden = hidden_by_policy(log, carried, config.level)
+    evaluation = without_verdicts(evaluation, hidden, log, config.estimated_propensities)
     case = _Case(
         log, asked, of_kpis, evaluation, chosen, beside, design, together, refused, carried
     )
-    return replace(_with_appendices(case, config, candidates, (checks, targets), rng), limits=held)
+    made = _with_appendices(case, config, candidates, (checks, targets), rng)
+    return replace(made, limits=held, hidden=hidden)
 
 
 def _carried(

@@ -64,6 +64,9 @@ class EvaluationConfig:
     rules: str | None = None  # a simple policy among those evaluated, which may be enough
     margin: float = 0.0  # a gain over the rules up to this is not worth having, the log's unit
     open_episodes: str = WEIGHTED  # those still open when the log ends: weighted or complete_only
+    # What verdicts may rest on where nobody logged propensities and a model stands in for them:
+    # refuse, they tell nothing yet and nothing is released; accept, they are taken at their word.
+    estimated_propensities: str = "refuse"
 
 
 def evaluate_policies(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nurture_rl.appraisal.by_period import PeriodValue
 from nurture_rl.appraisal.evaluation import LOGGED, Evaluation, Json, plain
@@ -15,7 +15,9 @@ from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.risk_profile import Tail
 from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison
 from nurture_rl.appraisal.verdict import Verdict
+from nurture_rl.ope.bounds.hidden_confounding import HiddenConfounding
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
+from nurture_rl.ope.checks.gaps import ESTIMATED
 from nurture_rl.ope.intervals import Difference
 from nurture_rl.ope.weight_profile import WeightProfile
 
@@ -48,6 +50,9 @@ class Appraisal:
     segments: Mapping[str, tuple[SegmentValue, ...]]  # of the candidate, by name of the labels
     lift: LiftDecomposition | None  # of the candidate over the reference
     skipped: Mapping[str, str]  # parts that were not made, and why
+    # Of the policies that the log carries, where its propensities are estimated: what a hidden
+    # cause could make of their values, in each decision of an episode, then in one of them.
+    hidden: Mapping[str, tuple[HiddenConfounding, ...]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -58,6 +63,11 @@ class Appraisal:
         """The word on a policy; `cannot_tell_yet` on the reference, which is not judged."""
         judgement = self.evaluation.policies[name].judgement
         return Verdict.CANNOT_TELL_YET if judgement is None else judgement.verdict
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the log's propensities are a model's."""
+        return any(one.code == ESTIMATED for one in self.checks.findings)
 
     def refusals(self, name: str) -> tuple[Finding, ...]:
         """Every check that refuses numbers of a policy: of the log, and of it."""

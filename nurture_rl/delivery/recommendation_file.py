@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -126,22 +128,39 @@ class HandOver:
             appears: called when all is on disk under another name, before the file is at its place.
 
         Raises:
-            DeliveryError: something is at its place.
+            DeliveryError: something is at its place, or another run makes it now.
             OSError: the disk refuses.
         """
         partial = _partial(self.out)
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with self._alone(partial) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            sync(self.out.parent)
+            if self.out.exists():
+                raise DeliveryError(f"expected nothing at {self.out}; give another path")
+            appears()
+            partial.rename(self.out)
         sync(self.out.parent)
-        if self.out.exists():
-            raise DeliveryError(f"expected nothing at {self.out}; give another path")
-        appears()
-        partial.rename(self.out)
-        sync(self.out.parent)
+
+    @contextmanager
+    def _alone(self, partial: Path) -> Iterator[BinaryIO]:
+        """An empty file that no other run writes: else one would show what is not its own."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(partial, flags, 0o600), "wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_same = os.path.samestat(os.fstat(file.fileno()), partial.stat())
+            except (BlockingIOError, FileNotFoundError):
+                is_same = False  # it was renamed as this one was about to lock it
+            if not is_same:
+                raise DeliveryError(
+                    f"expected that nobody else makes {self.out}, but another run does: wait for "
+                    "it, or give another path"
+                )
+            file.truncate(0)
+            yield file
 
     def show(self, content: bytes) -> None:
         """Make the file for somebody to look at: nothing is handed over.

@@ -148,7 +148,7 @@ def times_of(decisions: pa.Table, contacts: DecidedContacts) -> DecisionTimes:
         anchor_us=_integers(decisions["anchor"]),
         step=_integers(decisions["step"]),
         decided_us=decided,
-        decided_local_us=_local(decided, contact, contacts),
+        decided_local_us=local_times(decided, contact, contacts),
     )
 
 
@@ -176,7 +176,7 @@ def signal_events(
     value = np.asarray(pc.fill_null(_flat(events["value"]), 0.0), np.float64)
     kept = SignalEvents(
         contact=contact[rows],
-        local_us=_local(occurred[rows], contact[rows], contacts),
+        local_us=local_times(occurred[rows], contact[rows], contacts),
         known_us=np.maximum(occurred, recorded)[rows],
         signal=signal[rows],
         value=grid(value[rows]),
@@ -225,7 +225,7 @@ def bins_at_decision(times: DecisionTimes, clock: Clock) -> IntArray:
     return clock.bin_of(times.decided_local_us, times.anchor_us)
 
 
-def _local(utc_us: IntArray, contact: IntArray, contacts: DecidedContacts) -> IntArray:
+def local_times(utc_us: IntArray, contact: IntArray, contacts: DecidedContacts) -> IntArray:
     local = utc_us.copy()
     zones, zone_of = np.unique(contacts.zones.astype(str), return_inverse=True)
     codes = zone_of[contact] if len(contact) else np.zeros(0, np.int64)

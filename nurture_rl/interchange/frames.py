@@ -27,6 +27,9 @@ LAST_STEP = 2**53  # whole numbers beyond it are not told apart
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
+_SOURCE = "propensity_source"  # a column of logs that were made of sends
+
+
 @dataclass(frozen=True, slots=True)
 class FrameColumns:
     """How the columns of a table are called; None or empty where it has no such column."""
@@ -179,10 +182,17 @@ def require_columns(
         source: name of the table.
 
     Raises:
-        LogError: a column is missing or there twice; names the nearest.
+        LogError: a column is missing or there twice, and names the nearest; or the table says
+            where its propensities come from, which nobody would read.
         ConfigError: a column that is named twice or for two things, or episodes without their
             order.
     """
+    if _SOURCE in known:
+        raise LogError(
+            f"{source} has the column {_SOURCE}: its propensities may be a model's, whose numbers "
+            "mean nothing without bounds; read the log with data=folder, or take the column away "
+            "if they are those the actions were drawn with"
+        )
     asked: list[tuple[str, str]] = []
     for one in fields(columns):
         value = getattr(columns, one.name)

@@ -36,6 +36,9 @@ _ABSENT: dict[TableKind, dict[str, str | bool]] = {
 }
 
 
+PROPENSITY_SOURCES = frozenset({"logged", "estimated"})
+
+
 def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
     """Keep events that name who, what and when; fill what may be left out.
 
@@ -88,6 +91,7 @@ def check_decision_fields(rows: pa.Table) -> RawTable:
     reasons = [
         *_common_reasons(rows, TableKind.DECISIONS),
         reason_where(_column(pc.less(rows["step"], 0)), "negative step: a decision is after entry"),
+        unknown_word(rows, "propensity_source", PROPENSITY_SOURCES, "unknown propensity_source"),
     ]
     return RawTable(*sift(rows, TableKind.DECISIONS, first_reason(reasons)))
 

@@ -34,6 +34,7 @@ from nurture_rl.logs.schema import (
     CHAIN_FILE,
     OF_EPISODE,
     OF_EXPERIMENT,
+    OF_PROPENSITY,
     QUARANTINE,
     TABLES,
     TableKind,
@@ -356,7 +357,7 @@ def _final_tables(unified: Unified, events: NamedEvents) -> tuple[dict[TableKind
     for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
         schema = TABLES[kind]
         if kind is TableKind.DECISIONS:
-            may = (*OF_EPISODE, *OF_EXPERIMENT)
+            may = (*OF_EPISODE, *OF_EXPERIMENT, *OF_PROPENSITY)
             said = [one for one in may if rows[kind][one.name].null_count < len(rows[kind])]
             schema = pa.schema([*schema, *said])
         table = rows[kind].select(schema.names).cast(schema)

@@ -151,6 +151,13 @@ OF_EXPERIMENT = pa.schema(
     ]
 )
 
+# Likewise, of where propensities come from; without it they are the logging policy's own word.
+OF_PROPENSITY = pa.schema(
+    [
+        pa.field("propensity_source", pa.string()),  # `estimated`: a model's; null: logged
+    ]
+)
+
 IDENTITY = pa.schema(
     [
         _required("key", pa.string()),  # "kind:value"; an explicit contact id is "id:<contact_id>"
@@ -185,12 +192,12 @@ LINE_COLUMN = "_line"
 def raw_schema(kind: TableKind) -> pa.Schema:
     """The columns of a checked raw row: the table's own, all nullable, then `keys`, file and line.
 
-    Decisions have those of `OF_EPISODE` and `OF_EXPERIMENT` too.
+    Decisions have those of `OF_EPISODE`, `OF_EXPERIMENT` and `OF_PROPENSITY` too.
 
     `contact_id` may be null where `keys` (list of "kind:value" strings) names the contact instead.
     """
     fields = [field.with_nullable(True) for field in TABLES[kind]]
-    fields += [*OF_EPISODE, *OF_EXPERIMENT] if kind is TableKind.DECISIONS else []
+    fields += [*OF_EPISODE, *OF_EXPERIMENT, *OF_PROPENSITY] if kind is TableKind.DECISIONS else []
     return pa.schema(
         [
             *fields,

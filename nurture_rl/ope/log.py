@@ -36,6 +36,8 @@ class EvaluationLog:
     action_factors: FloatArray  # factor columns of the catalogue, [a, k]
     discount: float  # per bin, in (0, 1]
     unit: str  # what a reward is counted in, such as "EUR"
+    # Propensities are a model's, nobody logged them: every number then has bounds beside it.
+    estimated: bool = False
 
     @property
     def n_rows(self) -> int:

@@ -90,6 +90,7 @@ class GateEvidence:
     bar: BarEvidence | None = None  # None: no program to be compared with
     programs: tuple[ProgramEvidence, ...] = ()  # beside the reference and the bar
     earned: float = 0.0  # size of what is compared, >= 0: beside it a difference may be rounding
+    estimated: bool = False  # propensities are a model's: nobody logged them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class GateConfig:
     level: float = 0.95  # least confidence of the bounds
     judged_world: bool = False  # refuse where the simulator was not held against a log
     ranking: bool = False  # refuse where the simulator may be used for training alone
+    accept_estimated: bool = False  # let evidence pass that rests on estimated propensities
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
     """
     heard = _heard_on_the_bar(evidence, config)
     below = [one for told in heard for one in _above(*told, evidence, config)]
-    gain = [*_checks(evidence), *_overlap(evidence), *_verdict(evidence), *_harms(evidence)]
+    gain = [*_estimated(evidence, config), *_checks(evidence), *_overlap(evidence)]
+    gain += [*_verdict(evidence), *_harms(evidence)]
     gain += [*below, *_veto(evidence), *_world(evidence, config)]
     for where, logged in ((_LOG, evidence.logged), (_SIMULATOR, evidence.simulated)):
         gain += _bound(where, logged, evidence, config)
@@ -135,7 +138,7 @@ def gate(evidence: GateEvidence, config: GateConfig) -> GateDecision:
         gain += _sure(where, over, config)
     # A log with wrong numbers, unlike one that is too far, is no ground to serve anything on.
     refused = (*evidence.refusals, *evidence.reference_refusals)
-    broken = any(one.code not in TOO_FAR for one in refused)
+    broken = any(one.code not in TOO_FAR for one in refused) or any(_estimated(evidence, config))
     by_the_log = evidence.verdict == RULES and evidence.verdict_on_bar
     enough = by_the_log or (bool(below) and _may_speak(evidence.world, config))
     reasons = tuple(dict.fromkeys(one.text for one in gain))
@@ -156,6 +159,21 @@ def _checks(evidence: GateEvidence) -> Iterator[GateReason]:
                 one.sentence,
                 one.advice,
             )
+
+
+def _estimated(evidence: GateEvidence, config: GateConfig) -> Iterator[GateReason]:
+    """Evidence whose propensities nobody logged, where nobody said that it may pass."""
+    if evidence.estimated and not config.accept_estimated:
+        told = "The propensities of this log are estimated, and nothing is released on those"
+        yield GateReason(
+            f"{told}: what the past programme knew and the features do not is in every number; "
+            "run an experiment that leaves sends to chance, or say that they may carry a release "
+            "by evaluation.estimated_propensities=accept.",
+            "estimated-propensities",
+            told,
+            "what the past programme knew and the features do not is in every number",
+            "run an experiment that leaves sends to chance",
+        )
 
 
 def _not_carried(name: str) -> str:

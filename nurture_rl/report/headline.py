@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nurture_rl.report.numbers import Bounded, bounded, count
 from nurture_rl.report.ope_source import (
@@ -11,6 +11,7 @@ from nurture_rl.report.ope_source import (
     estimator_name,
     feasible,
     refusing,
+    rows,
     same_policy,
 )
 from nurture_rl.report.source import ReportInput, listed, mapping, number, pick, why, words
@@ -39,6 +40,10 @@ class Headline:
 
 def headline(source: ReportInput) -> Headline:
     """Say what the evidence carries: a release, a refusal, or no answer yet."""
+    return _with_estimates(_of_run(source), OpeSource({"appraisal": source.appraisal}))
+
+
+def _of_run(source: ReportInput) -> Headline:
     candidate, reference = source.candidate, source.reference
     reasons = tuple(words(cause, "sentence") or "" for cause in listed(source.gate, "causes"))
     if candidate is None:
@@ -71,6 +76,24 @@ def headline(source: ReportInput) -> Headline:
             f"{known}."
         )
     return Headline("refused", "Refused", sentence, reasons)
+
+
+def _with_estimates(first: Headline, source: OpeSource) -> Headline:
+    """A headline that says first that propensities are estimated, where they are, and what to do.
+
+    Args:
+        first: the headline as if they had been logged.
+        source: what the judge of the log found.
+    """
+    for one in rows(source.appraisal, "checks", "findings"):
+        if words(one, "code") == "estimated-propensities":
+            told, advice = (_as_sentence(words(one, key) or "") for key in ("sentence", "advice"))
+            return replace(first, reasons=(told, *first.reasons), settles=(advice, *first.settles))
+    return first
+
+
+def _as_sentence(told: str) -> str:
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _enough(source: ReportInput) -> str:
@@ -171,7 +194,8 @@ def _judgement(source: ReportInput, name: str) -> object:
 def ope_headline(source: OpeSource) -> Headline:
     """Say what the log carries."""
     kind, badge = BADGES.get(source.verdict, BADGES["cannot_tell_yet"])
-    return Headline(kind, badge, _sentence(source), _reasons(source), settling(source))
+    first = Headline(kind, badge, _sentence(source), _reasons(source), settling(source))
+    return _with_estimates(first, source)
 
 
 def _sentence(source: OpeSource) -> str:

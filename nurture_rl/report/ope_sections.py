@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from nurture_rl.report import judged, ope_appendix, ope_tables
+from nurture_rl.report import hidden_table, judged, ope_appendix, ope_tables
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_source import OpeSource, role, rows
-from nurture_rl.report.source import listed, words
+from nurture_rl.report.source import listed, mapping, words
 from nurture_rl.report.tables import Table
 
 EMPTY = Table("", (), ())
@@ -64,6 +64,7 @@ def sections(source: OpeSource, drawn: Mapping[str, bytes]) -> list[Section]:
     made = [
         _kpis(source),
         _values(source, drawn),
+        _hidden(source),
         _checks(source),
         _comparison(source),
         _estimators(source, drawn),
@@ -127,6 +128,17 @@ def _values(source: OpeSource, drawn: Mapping[str, bytes]) -> Section:
             Part(table=ope_tables.values(source)),
             Part(items=ope_tables.judgements(source)),
         ),
+    )
+
+
+def _hidden(source: OpeSource) -> Section:
+    return Section(
+        "hidden",
+        "What a hidden cause could make of these numbers",
+        "Propensities are estimated: what drove the sends and no feature says may drive outcomes.",
+        (Part(table=hidden_table.bounds(source), note=hidden_table.NOTE),)
+        if mapping(source.appraisal, "hidden")
+        else (),
     )
 
 

@@ -11,6 +11,7 @@ from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.report import (
     bar_table,
     ensemble,
+    hidden_table,
     judged,
     ope_tables,
     tables,
@@ -120,6 +121,8 @@ def _values(source: ReportInput) -> dict[str, object]:
         "overlaps": ope_tables.overlaps(judge),
         "estimators": ope_tables.estimates(judge),
         "refusals": ope_tables.refusals(judge),
+        "hidden": hidden_table.bounds(judge),
+        "hidden_note": hidden_table.NOTE,
         "judgements": value_tables.judgements(source),
         "heads": value_tables.heads(source.calibration),
         "actions": value_tables.actions(source),

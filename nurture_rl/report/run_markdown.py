@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nurture_rl.report import bar_table, ope_tables, tables, value_tables
+from nurture_rl.report import bar_table, hidden_table, ope_tables, tables, value_tables
 from nurture_rl.report.headline import headline
 from nurture_rl.report.markdown import grid, items
 from nurture_rl.report.region_table import chosen_regions
@@ -17,12 +17,15 @@ def run_markdown(source: ReportInput) -> str:
     provenance = words(source.journey, "provenance")
     lines = [f"# {source.title}", "", f"**{first.badge}.** {first.sentence}"]
     lines += ["", *(f"- {reason}" for reason in first.reasons)] if first.reasons else []
+    lines += items("What would settle it", first.settles)
     lines += ["", about_bar] if about_bar else []
     lines += grid(bar_table.against_bar(source))
     lines += items("Learned, and no candidates", bar_table.left_out(source))
     lines += ["", f"Provenance: {provenance}"] if provenance else []
     lines += ["", "## Value per policy", *grid(value_tables.values(source))]
     lines += items("Why these verdicts of the log", value_tables.judgements(source))
+    if hidden_table.bounds(judge).rows:
+        lines += [*grid(hidden_table.bounds(judge)), "", hidden_table.NOTE]
     lines += grid(ope_tables.overlaps(judge))
     lines += grid(ope_tables.refusals(judge))
     for tuned in tuned_rules(source):

@@ -77,6 +77,7 @@ def evidence_on(candidate: str, judged: Evaluated, verdict: GapVerdict) -> GateE
             for name, told in appraisal.over_programs[candidate].items()
             if name != judged.bar.name and name not in judged.left_out
         ),
+        estimated=appraisal.estimated,
         earned=abs(played.value) + abs(played.value - played.difference),
     )
 

@@ -13,10 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from nurture_envs.fields import hint
 from nurture_rl.appraisal.estimation import OPEN_EPISODES, EvaluationConfig
+from nurture_rl.appraisal.on_estimates import ON_ESTIMATES
 from nurture_rl.errors import ConfigError, NurtureError
 from nurture_rl.release.signing import fingerprint
 from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
+from nurture_rl.workflow.from_sends import DECISIONS_ARE
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
 from nurture_rl.workflow.ranges import require_ranges
 from nurture_rl.workflow.release_region import AUTO, is_open
@@ -68,6 +70,10 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
     _require_among("data.source", run.data.source, sources)
     _require_among("release.world", run.release.world, WORLDS)
     _require_among("evaluation.open_episodes", run.evaluation.open_episodes, OPEN_EPISODES)
+    _require_among(
+        "evaluation.estimated_propensities", run.evaluation.estimated_propensities, ON_ESTIMATES
+    )
+    _require_among("data.decisions", run.data.decisions, DECISIONS_ARE)
     require_ranges(run)
     if run.release.key is not None:
         _require_signing(Path(run.release.key))

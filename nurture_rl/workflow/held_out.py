@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nurture_envs.actions import ActionCatalog
@@ -101,7 +103,7 @@ def evaluation_view(
     """
     catalog = ActionCatalog.of(journey)
     _, first = np.unique(kept.episode, return_index=True)
-    return evaluation_log(
+    log = evaluation_log(
         features=kept.features,
         mask=kept.mask,
         action=kept.action,
@@ -116,3 +118,4 @@ def evaluation_view(
         discount=journey.reward.discount if reward is None else 1.0,
         unit=journey.reward.unit,
     )
+    return replace(log, estimated=kept.estimated is not None and bool(kept.estimated.any()))

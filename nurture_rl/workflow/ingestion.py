@@ -30,6 +30,7 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.stray import lone_end
 from nurture_rl.logs.summary import IngestSummary
 from nurture_rl.wording import counted
+from nurture_rl.workflow.from_sends import FROM_SENDS, allow, estimate, reconstruct
 from nurture_rl.workflow.raw_folder import raw_tables, require_unchanged, write_json
 from nurture_rl.workflow.refusals import known_bad, refusals, settle, told, too_many
 
@@ -56,6 +57,7 @@ def ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path) ->
         "until": data.complete_until,
         "max_refused": data.max_refused,
         "journey": journey.resolved,
+        "decisions": [data.decisions, data.entry],
     }
     return workshop.stage("ingest", inputs, partial(_ingest, workshop, data, journey, raw))
 
@@ -69,7 +71,12 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     events, contacts, decisions = (
         pq.read_table(tables / f"{kind}.parquet") for kind in ("events", "contacts", "decisions")
     )
-    if not len(decisions):
+    from_sends = data.decisions == FROM_SENDS
+    if from_sends:
+        _require_no_decisions(summary)
+        past = reconstruct(tables, journey, data.entry, as_of_us, data.default_zone)
+        events, decisions = past.events, past.decisions
+    elif not len(decisions):
         _leave_undecided(workshop, data, summary, raw, out)
         return
     known = known_bad(tables, decisions, data.max_refused)
@@ -81,14 +88,22 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
     late = after_the_end(made.table, journey.clock.horizon)
     table = made.table.filter(late.is_null())
     settle(tables, _by_id(decisions, against) | _by_id(made.table, late))
+    estimated: tuple[str, ...] = ()
+    if from_sends:
+        allowed = allow(tables, table, journey, data.default_zone)
+        settle(tables, allowed.against)
+        table, estimated = allowed.table, (*past.told, *allowed.notes)
     _require_share(workshop, data, tables, len(table), out)
+    if from_sends:
+        table, how = estimate(out, table, journey)
+        estimated += how
     pq.write_table(table, out / "decision_table.parquet")
     starts = start_states(events, contacts, table, journey, data.default_zone)
     share = np.array([held_out_share(name) for name in starts.pop("cluster")])
     np.savez(out / "starts.npz", held_out=share, **starts)  # type: ignore[arg-type]
     lone = lone_end(events, usable, journey) if as_of_us is None else None
     strange = unknown_levels(index_contacts(contacts, table), journey)
-    warnings = [*([lone] if lone else []), *strange, *accounts_note(table)]
+    warnings = [*estimated, *([lone] if lone else []), *strange, *accounts_note(table)]
     for note in [*warnings, *_on_signals(made)]:
         workshop.say(f"  {note}")
     notes = [*summary.notes, *warnings]
@@ -104,6 +119,21 @@ def _ingest(workshop: Workshop, data: DataConfig, journey: Journey, raw: Path, o
             "notes": notes,
         },
     )
+
+
+def _require_no_decisions(summary: IngestSummary) -> None:
+    """Guard against two stories of what was decided.
+
+    Raises:
+        LogError: the log has decisions of its own.
+    """
+    read = {table.table: table for table in summary.tables}["decisions"]
+    if read.read:
+        raise LogError(
+            f"data.decisions={FROM_SENDS} makes decisions of sends where a log has none, and this "
+            f"one has {read.read} ({', '.join(read.files)}); take that file away, or leave "
+            "data.decisions as it is"
+        )
 
 
 def accounts_note(table: pa.Table) -> list[str]:
@@ -224,7 +254,8 @@ def _leave_undecided(
         out / UNDECIDED,
         "the log has no decisions: give a decisions table with action, propensity, probabilities "
         "and mask, or let the policy server log them; `nurture pipeline` on this log tells what it "
-        "shows without them, and which experiment would tell more",
+        "shows without them, and which experiment would tell more; with data.decisions=from_sends "
+        "its sends become decisions with estimated propensities",
     )
 
 

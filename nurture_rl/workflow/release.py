@@ -14,6 +14,7 @@ import numpy as np
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.journey import HarmLimit, Journey
+from nurture_rl.appraisal.on_estimates import ACCEPT_THEM
 from nurture_rl.appraisal.region_choice import ChosenRegion
 from nurture_rl.codec import read_record
 from nurture_rl.decisions import load_decisions
@@ -106,7 +107,13 @@ def judged_candidates(evaluated: Evaluated, verdict: GapVerdict, run: Settings) 
     """
     asks, names = run.run.release, in_order(evaluated, verdict.trust)
     level = simultaneous_level(asks.level, len(names))
-    config = GateConfig(asks.margin, level, judged_world=True, ranking=asks.world == "ranking")
+    config = GateConfig(
+        asks.margin,
+        level,
+        judged_world=True,
+        ranking=asks.world == "ranking",
+        accept_estimated=run.evaluation.estimated_propensities == ACCEPT_THEM,
+    )
     evidence = [evidence_on(name, evaluated, verdict) for name in names]
     return [(one, gate(one, config)) for one in evidence]
 

@@ -40,6 +40,12 @@ class DataConfig:
     # reference (synthetic), folder (tables of your own), or the name of a data set or format
     source: str = MISSING
     journey: str = MISSING  # a shipped journey's name, or a path
+    # Whose word decisions are: logged, a table of them; from_sends, a log without one, whose sends
+    # become the decisions of the programme that made them, with estimated propensities.
+    decisions: str = "logged"
+    # from_sends: the signal by which an episode begins; None: the journey's enrolment, and where it
+    # has none a contact's first event.
+    entry: str | None = None
     path: str | None = None  # folder of a data set, or of raw tables for source `folder`
     contacts: int = 0  # reference: contacts that enter
     # Description of the logging policy; `logged` (or None): fitted to the log's own probabilities.

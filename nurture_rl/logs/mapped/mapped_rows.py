@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -196,7 +197,10 @@ def _with_ids(columns: dict[str, pa.Array], asis: pa.Table) -> pa.Array:
         pc.binary_join_element_wise(pa.scalar(name), _column(asis, name), _IS)  # null: says nothing
         for name in names
     ]
-    said = pc.binary_join_element_wise(*parts, columns["type"], _AND, null_handling="skip")
+    # Arrow leaves a row out of the joined ones, not empty, where all of its parts are null.
+    nothing = reduce(pc.and_, [part.is_null() for part in (*parts, columns["type"])])
+    kind = pc.if_else(nothing, pa.scalar(""), columns["type"])
+    said = pc.binary_join_element_wise(*parts, kind, _AND, null_handling="skip")
     made = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in said.to_pylist()]
     return pc.coalesce(given, pa.array(made, pa.string()))
 

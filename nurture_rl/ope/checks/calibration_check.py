@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from nurture_rl.ope.action_chances import BINS, calibration_error, deciles
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, by_p, graded
 from nurture_rl.ope.checks.grouped import (
     FEWEST,
@@ -15,22 +16,8 @@ from nurture_rl.ope.checks.grouped import (
     group_means,
 )
 from nurture_rl.ope.checks.propensity_fit import FittedPropensities
-from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray, continuation
+from nurture_rl.ope.log import EvaluationLog, continuation
 from nurture_rl.ope.value_model import ValuePredictions
-
-BINS = 10  # of equally many predictions
-
-
-def calibration_error(predicted: FloatArray, seen: FloatArray) -> float:
-    """Mean distance of what is predicted from what is seen, over bins of equal size (ECE).
-
-    Source: Naeini, Cooper & Hauskrecht (2015), Obtaining Well Calibrated Probabilities Using
-        Bayesian Binning; with bins of equally many rather than equal width.
-    """
-    place = _deciles(predicted)
-    size = np.bincount(place, minlength=BINS)
-    gap = np.bincount(place, weights=seen - predicted, minlength=BINS)
-    return float(np.abs(gap).sum() / size.sum())
 
 
 def likelihood_finding(
@@ -94,7 +81,7 @@ def propensity_finding(log: EvaluationLog, thresholds: CheckThresholds) -> Findi
     row, column = np.nonzero(log.mask)
     predicted = log.logged_probabilities[row, column]
     taken = (log.action[row] == column).astype(np.float64)
-    place = _deciles(predicted)
+    place = deciles(predicted)
     contact, gaps, p_values = contact_of_row(log)[row], np.zeros(BINS), np.ones(BINS)
     for tenth in range(BINS):
         here = np.flatnonzero(place == tenth)
@@ -135,7 +122,7 @@ def value_finding(
     """
     following = np.append(predictions.value[1:], 0.0)
     error = log.reward + continuation(log) * following - predictions.q_logged
-    place = _deciles(predictions.q_logged)
+    place = deciles(predictions.q_logged)
     means = group_means(error, place, BINS, contact_of_row(log))
     adjusted = family_wise(means.p_values())
     worst = int(np.argmin(adjusted))
@@ -151,9 +138,3 @@ def value_finding(
         if off
         else "",
     )
-
-
-def _deciles(values: FloatArray) -> IntArray:
-    """Ten groups of about equally many; equal values share one."""
-    edges = np.quantile(values, np.linspace(0.0, 1.0, BINS + 1)[1:-1])
-    return np.searchsorted(edges, values, side="left").astype(np.int64)

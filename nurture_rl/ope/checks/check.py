@@ -21,6 +21,7 @@ from nurture_rl.ope.checks.feasibility import feasibility_findings
 from nurture_rl.ope.checks.findings import CheckThresholds, Finding, LogChecks, Severity
 from nurture_rl.ope.checks.gaps import (
     censoring_finding,
+    estimated_finding,
     exploration_finding,
     outcome_finding,
     propensity_values,
@@ -63,6 +64,7 @@ def check_log(
     explored, plan = exploration_finding(log, known, limits)
     findings: list[Finding | None] = [propensity_values(log), outcome_finding(log)]
     findings += [codes_finding(log, known), copies_finding(log, limits), explored]
+    findings.append(estimated_finding(log, plan))
     if explored.severity is not Severity.REFUSE:
         findings += mean_weight_findings(log, ratios_of(log, uniform_policy(log)), known, limits)
         findings.append(propensity_finding(log, limits))

@@ -15,6 +15,9 @@ from nurture_rl.ope.checks.findings import CheckThresholds, Finding, Severity, g
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.wording import counted, plural
 
+ESTIMATED = "estimated-propensities"  # the finding's code
+NEARLY_CERTAIN = 0.98  # chance of an estimated propensity that is as good as none left open
+
 
 def propensity_values(log: EvaluationLog) -> Finding:
     """How small propensities get; that they lie in (0, 1] and fit is guarded by the log itself."""
@@ -53,6 +56,31 @@ def exploration_finding(
         return Finding("exploration", Severity.WARN, numbers, sentence, plan.text), plan
     sentence = f"the log is deterministic: none of {int(free.sum())} decisions was left to chance"
     return Finding("exploration", Severity.REFUSE, numbers, sentence, plan.text), plan
+
+
+def estimated_finding(log: EvaluationLog, plan: ExplorationPlan | None) -> Finding | None:
+    """Whether propensities are a model's; what it leaves out may move every number.
+
+    None where they were logged.
+    """
+    if not log.estimated:
+        return None
+    free = free_decisions(log)
+    if log.logged_probabilities is not None:  # what was never tried was no choice of its
+        free = (log.logged_probabilities > 0.0).sum(axis=1) > 1
+    chance = log.propensity[free]
+    certain = float((chance > NEARLY_CERTAIN).mean()) if chance.size else 1.0
+    explore = "" if plan is None else f"; or {plan.text}"
+    return Finding(
+        ESTIMATED,
+        Severity.WARN,
+        {"certain": certain, "least": float(log.propensity.min())},
+        "propensities are estimated: nobody logged with which chance the past programme acted, so "
+        f"what it knew and the features do not is in every number; of {certain:.1%} of the "
+        "decisions with a choice the model says that they were as good as certain",
+        "read the bounds beside every number; leave a share of the sends to chance, or hold some "
+        f"contacts out, to have numbers that need none{explore}",
+    )
 
 
 def outcome_finding(log: EvaluationLog) -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from nurture_rl.errors import FitError
+from nurture_rl.ope.action_chances import LogitFit, fit_masked_logit, masked_softmax
 from nurture_rl.ope.checks.grouped import contact_of_row
-from nurture_rl.ope.log import BoolArray, EvaluationLog, FloatArray, IntArray
+from nurture_rl.ope.log import EvaluationLog, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +56,10 @@ def fit_propensities(log: EvaluationLog, config: PropensityFit) -> FittedPropens
     probabilities = np.zeros(mask.shape)
     for held_out in range(config.folds):
         training, test = fold != held_out, fold == held_out
-        theta = _fit(x[training], mask[training], action[training], config)
+        logit = LogitFit(config.ridge, config.iterations)
+        theta = fit_masked_logit(x[training], mask[training], action[training], logit)
         probabilities[test] = masked_softmax(x[test] @ theta, mask[test])
     return FittedPropensities(rows.astype(np.int64), probabilities)
-
-
-def masked_softmax(scores: FloatArray, mask: BoolArray) -> FloatArray:
-    """Probabilities in proportion to exp(score) over legal actions, exactly 0 elsewhere, [n, a]."""
-    legal = np.where(mask, scores, -np.inf)
-    raised = np.exp(legal - legal.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
-def _fit(x: FloatArray, mask: BoolArray, action: IntArray, config: PropensityFit) -> FloatArray:
-    shape = (x.shape[1], mask.shape[1])
-    taken = np.zeros(mask.shape)
-    taken[np.arange(action.size), action] = 1.0
-    penalty = np.full(shape, config.ridge)
-    penalty[0] = 1e-6  # intercepts are free, but an action never taken must not run away
-
-    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-        theta = flat.reshape(shape)
-        chance = masked_softmax(x @ theta, mask)
-        likelihood = np.log(np.maximum(chance[np.arange(action.size), action], 1e-300)).mean()
-        gradient = x.T @ (chance - taken) / action.size + penalty * theta
-        value = 0.5 * float((penalty * theta**2).sum()) - float(likelihood)
-        return value, gradient.ravel()
-
-    start = np.zeros(shape[0] * shape[1])
-    optimum = optimize.minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": config.iterations}
-    )
-    return np.asarray(optimum.x, dtype=np.float64).reshape(shape)
 
 
 def _design(log: EvaluationLog, rows: IntArray) -> FloatArray:

@@ -12,6 +12,7 @@ from nurture_rl.serving.contacts.mail_counts import HARMS, MailCounts, counted, 
 from nurture_rl.serving.contacts.recipient_domains import BUSINESS, UNKNOWN
 from nurture_rl.serving.records import AuditEntry
 from nurture_rl.serving.storage.reading import StoreReader
+from nurture_rl.serving.watching.timeline import iso
 
 # Complaints per mail: bulk senders are asked to stay below the first, and never to reach the
 # second (Google's and Yahoo's rules for senders of 2024).
@@ -140,8 +141,7 @@ def most_by_chance(mean: float) -> int:
 
 
 def _slowed(entry: AuditEntry) -> SlowedMail:
-    moment = _EPOCH + timedelta(microseconds=entry.at_us)
-    return SlowedMail(moment.isoformat(), entry.subject, entry.state, entry.why)
+    return SlowedMail(iso(entry.at_us), entry.subject, entry.state, entry.why)
 
 
 def _iso(day: int) -> str:

@@ -16,6 +16,7 @@ import pytest
 from nurture_rl.delivery.deliver_options import DeliverOptions, ReconcileOptions
 from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger
+from nurture_rl.delivery.recommendation_file import HandOver
 from nurture_rl.delivery.reconciling import reconcile
 from nurture_rl.errors import ConfigError, DeliveryError
 from nurture_rl.serving.upkeep.erasing import erase_contacts
@@ -153,6 +154,18 @@ def test_a_file_that_somebody_took_away_meanwhile_is_asked_for(
         (str(folder / "taken.csv"),), str(folder / "deliveries.db"), server.url
     )
     assert reconcile(found).made["states"] == {"accepted": 2}
+
+
+def test_two_runs_at_once_show_no_file_as_their_own_that_the_other_made(tmp_path: Path) -> None:
+    out = tmp_path / "calls.jsonl"
+
+    def beside() -> None:
+        with pytest.raises(DeliveryError, match="another run does"):
+            HandOver(out).write(b"other", lambda: None)
+
+    HandOver(out).write(b"own", beside)
+    assert [one.name for one in tmp_path.iterdir()] == ["calls.jsonl"]
+    assert out.read_bytes() == b"own"
 
 
 def test_a_dry_run_does_not_pass_for_a_file_that_was_cut_off(

@@ -81,6 +81,11 @@ def test_pandas_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     assert prints == {read(table(), EPISODES).fingerprint}
 
 
+def test_a_table_of_estimated_propensities_is_not_read_as_if_they_had_been_logged() -> None:
+    with pytest.raises(LogError, match="its propensities may be a model's"):
+        read(table() | {"propensity_source": ["estimated"] * len(table()["arm"])})
+
+
 def test_a_misspelt_column_is_named_with_the_nearest_there_is() -> None:
     with pytest.raises(LogError, match=r"no column 'piad' \(columns.reward\); did you mean 'paid'"):
         read(table(), replace(COLUMNS, reward="piad"))

@@ -76,7 +76,8 @@ def test_mail_is_told_by_its_job_and_what_followed_it() -> None:
 def test_mail_whose_days_after_are_not_over_is_left_out_of_the_jobs() -> None:
     people, decisions = both()
     decisions += mail("c0", "policy", 1.0, "welcome", 1) + mail("c2", "policy", 9.0, "welcome", 1)
-    assert details(people, decisions, [], days=13.0).jobs[0].mails == 1  # 7 days, and 4 of delay
+    assert details(people, decisions, [], days=11.5).jobs == ()  # 7 days, and 4 of delay
+    assert details(people, decisions, [], days=13.0).jobs[0].mails == 1
     assert details(people, decisions, [], days=20.5).jobs[0].mails == 2
 
 

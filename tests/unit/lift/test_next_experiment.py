@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_fewer_of_what_should_be_many_keep_the_gate_shut_too() -> None:
     assert (found.kind, found.stage) == ("same stage", "timing")
     assert "positive replies" in found.missing[0]
     assert answers(told).next.startswith("Weigh what is worse (positive replies)")
+
+
+def test_what_takes_longer_keeps_the_gate_shut_too() -> None:
+    told = report(GOOD, free="timing")
+    star = told.lifts["policy"][0]
+    slower = replace(star, name="days to became_mql", role="velocity", verdict="worse")
+    found = next_experiment(replace(told, lifts={"policy": (*told.lifts["policy"], slower)}))
+    assert (found.kind, found.stage) == ("same stage", "timing")
+    assert "days to became_mql" in found.missing[0]
 
 
 def test_a_worse_north_star_keeps_the_gate_shut() -> None:

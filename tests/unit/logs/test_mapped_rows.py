@@ -239,3 +239,13 @@ def test_a_name_that_no_file_can_have_is_refused_as_missing(folder: Path, name: 
     (folder / "other.map.yaml").write_text(f"file: '{name}'\n{VISITS}", "utf-8")
     with pytest.raises(LogError, match="beside it, there is none"):
         ingested(folder)
+
+
+def test_a_row_of_separators_alone_is_set_aside_by_itself(folder: Path) -> None:
+    """Spreadsheets leave such rows at the end of a sheet."""
+    mapping = VISITS.replace("{is: visit}", "{column: kind, values: {seen: visit}}")
+    text = "id,at,kind,name\nann,2026-03-02T09:00Z,seen,Ann\n,,,\n"
+    written(folder, "visits.csv", text, mapping)
+    found = ingested(folder)
+    assert [row["contact_id"] for row in found["events"]] == ["ann"]
+    assert reasons(found["quarantine"]) == [(3, "missing contact"), (3, "missing required field")]

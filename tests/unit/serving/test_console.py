@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,11 @@ def test_slowed_families_are_told_the_latest_first(tmp_path: Path) -> None:
         store.note(AuditEntry(NOW, "mail_volume", "google", "usual", "1 complaint"))
         store.note(AuditEntry(NOW, "other", "x", "y", "z"))
         found = mail_days(store, {}, NOW, 28)
-    assert [(one.at[:10], one.state, one.why) for one in found.audit] == [
-        ("2026-04-11", "usual", "1 complaint"),
-        ("2026-04-10", "slowed", "9 complaints"),
+    told = [(datetime.fromisoformat(one.at), one.state, one.why) for one in found.audit]
+    latest = datetime.fromtimestamp(NOW / 1e6, UTC)
+    assert told == [
+        (latest, "usual", "1 complaint"),
+        (latest - timedelta(days=1), "slowed", "9 complaints"),
     ]
 
 

@@ -41,7 +41,7 @@ ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
     "raw_folder": set(),
-    "ingestion": {"features", "identity", "logs"},
+    "ingestion": {"features", "identity", "logs", "ope"},  # `ope` estimates propensities
     "logging_policy": {"policies", "simulator"},
     "world_stage": {"logs", "simulator"},
     "gap": {"logs", "policies", "codec", "simulator"},

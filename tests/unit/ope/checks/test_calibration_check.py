@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nurture_rl.ope.action_chances import calibration_error, masked_softmax
 from nurture_rl.ope.checks.calibration_check import (
-    calibration_error,
     fit_finding,
     likelihood_finding,
     propensity_finding,
     value_finding,
 )
 from nurture_rl.ope.checks.findings import CheckThresholds, Severity
-from nurture_rl.ope.checks.propensity_fit import FittedPropensities, masked_softmax
+from nurture_rl.ope.checks.propensity_fit import FittedPropensities
 from nurture_rl.ope.log import EvaluationLog
 from nurture_rl.ope.value_model import ValuePredictions
 from tests.unit.ope.log_makers import random_log

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import FitError
-from nurture_rl.ope.checks.propensity_fit import PropensityFit, fit_propensities, masked_softmax
+from nurture_rl.ope.action_chances import masked_softmax
+from nurture_rl.ope.checks.propensity_fit import PropensityFit, fit_propensities
 from nurture_rl.ope.log import EvaluationLog
 from tests.unit.ope.log_makers import random_log
 
