@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from nurture_envs.clock import require_zone
 
@@ -32,8 +33,7 @@ class Switchback:
         Args:
             now_us: microseconds since 1970 UTC.
         """
-        at = (_EPOCH + timedelta(microseconds=now_us)).astimezone(require_zone(self.zone))
-        return (at.date() - self.first_day).days // self.block_days
+        return (_local_day(now_us, self.zone) - self.first_day).days // self.block_days
 
     def day_begins_us(self, day: int) -> int:
         """When a day begins, counted from the first day, microseconds since 1970 UTC.
@@ -63,13 +63,24 @@ def block_arm(salt: str, arms: Collection[str], block: int) -> str:
         arms: their names, in any order.
         block: its number; negative before the first day.
 
-    Source: randomisation within pairs of consecutive periods; Bojinov, Simchi-Levi & Zhao (2023),
-        Design and analysis of switchback experiments, on designs that are drawn by chance.
+    Source: Fisher (1935), The Design of Experiments, on randomised blocks; Missault et al. (2025),
+        Robust and efficient multiple-unit switchback experimentation, on balance over time.
     """
     turn, place = divmod(block, len(arms))
+    return _order(salt, tuple(arms), turn)[place]
+
+
+@lru_cache(maxsize=64)  # all contacts of a request ask for the same moment
+def _local_day(now_us: int, zone: str) -> date:
+    return (_EPOCH + timedelta(microseconds=now_us)).astimezone(require_zone(zone)).date()
+
+
+@lru_cache(maxsize=64)
+def _order(salt: str, arms: tuple[str, ...], turn: int) -> list[str]:
+    """The arms of a round, in order."""
     key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
 
     def drawn(arm: str) -> bytes:
         return hashlib.blake2b(f"round {turn}: {arm}".encode(), key=key, digest_size=16).digest()
 
-    return sorted(arms, key=drawn)[place]
+    return sorted(arms, key=drawn)

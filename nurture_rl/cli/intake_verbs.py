@@ -35,4 +35,18 @@ INTAKE_VERBS = (
         composed=False,
         codes={3: _ASKS},
     ),
+    Verb(
+        name="assess",
+        summary="ranks journeys: which one to begin with, and how soon an answer would come",
+        reads="a folder of a log, as `ingest` reads or makes it; decisions need not be there",
+        makes="a page (HTML), Markdown and JSON: contacts, north star, delays, signals, weeks",
+        examples=(
+            "nurture assess path=autumn/log",
+            "nurture assess path=autumn/log journeys=[inbound_lead,trial_onboarding] out=ranked",
+        ),
+        settings="nurture_rl.workflow.assess_verb:AssessOptions",
+        work="nurture_rl.workflow.assess_verb:assess",
+        composed=False,
+        codes={3: "something speaks against every journey"},
+    ),
 )

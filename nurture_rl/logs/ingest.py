@@ -93,8 +93,8 @@ def ingest_folder(
     names; decisions may be absent, and every other file is named. Writes events,
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the folder)
-    say what of it may be written.
+    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the
+    folder) say what of it may be written.
 
     Args:
         folder: where the raw files lie.

@@ -29,7 +29,7 @@ class ReplyMail:
 
     mail_id: str  # its Message-ID without brackets; without one a hash of its bytes
     sender: str | None  # address in small letters; None: there is none to be read
-    written_us: int | None  # by its Date, microseconds since 1970 UTC
+    written_us: int | None  # by its Date or Received, microseconds since 1970 UTC
     subject: str
     text: str  # own words
     is_automatic: bool  # its head says that a program wrote it
@@ -84,12 +84,16 @@ def _address(mail: EmailMessage, name: str) -> str | None:
 
 
 def _written(mail: EmailMessage) -> int | None:
-    try:
-        moment = parsedate_to_datetime(_header(mail, "date"))
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return int((aware - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    """By its Date, or else by what the last server noted that passed it on."""
+    received = [str(one).rpartition(";")[2] for one in mail.get_all("received", [])]
+    for said in (_header(mail, "date"), *received):
+        try:
+            moment = parsedate_to_datetime(said.strip())
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return int((aware - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
+        except (ValueError, TypeError, OverflowError, IndexError):
+            continue
+    return None
 
 
 def _is_automatic(mail: EmailMessage) -> bool:

@@ -64,6 +64,7 @@ CODES = {
     "pipeline": {0, 4},
     "deliver": {0, 3},
     "replies": {0, 3},
+    "assess": {0, 3},
 }
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -190,6 +191,10 @@ def run(page: str, words: list[str]) -> int | None:
             return main([*kept, f"server={server.url}", "mail=[inbox.mbox]"])
     if words[0] in ("init", "map"):
         write_files()
+    if words[0] == "assess":  # a folder that no page makes
+        if not Path("begun").exists():
+            assert main(["init", "out=begun"]) in CODES["init"]
+        words = ["path=begun/log" if word.startswith("path=") else word for word in words]
     if "data=frame" in words:
         write_log(*LOGS.get(page, LOG))
     return served(words) if words[0] == "serve" else main(words)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nurture_envs.stops import OTHER_TYPES, plain
+from nurture_rl.errors import LogError
 from nurture_rl.logs.csv_records import lines_of, read_csv_lines
 from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.mapped.file_cells import decoded
@@ -61,7 +65,7 @@ def read_exported(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]
     known = FORMATS[str(mapping.format)]
     found: dict[TableKind, list[RawTable]] = {TableKind.EVENTS: [], TableKind.CONTACTS: []}
     bad: list[BadLine] = []
-    rows = _rows(mapping, path)
+    rows = _whole(_rows(mapping, path), path)
     while part := list(islice(rows, None if known.is_timeline else _AT_ONCE)):
         read = _translated(mapping, known, part)
         bad += read.bad
@@ -88,12 +92,23 @@ def _joined(kind: TableKind, parts: list[RawTable]) -> RawTable:
     return RawTable(rows, refused)
 
 
+def _whole(rows: Iterator[tuple[int, Any]], path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        yield from rows
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+        raise LogError(
+            f"expected {path.name} to be a whole, readable file, got: {error}; write it again"
+        ) from error
+
+
 def _rows(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
     """The values of a file with their lines; what is no value is a `BadLine`."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
         batches = pq.ParquetFile(path).iter_batches(_AT_ONCE)
-        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for line, row in enumerate(rows, 1):
+            yield line, {name: _plain(cell) for name, cell in row.items()}
     elif name.endswith((".jsonl", ".ndjson")):
         yield from _json_lines(lines_of(path))
     else:
@@ -106,6 +121,13 @@ def _rows(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
                 {name: cell for name, cell in zip(records.columns, row, strict=True) if cell},
             )
         yield from ((one.line, one) for one in records.bad)
+
+
+def _plain(cell: Any) -> Any:
+    """A cell of Parquet as JSON would have it."""
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    return float(cell) if isinstance(cell, Decimal) else cell
 
 
 def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:

@@ -35,7 +35,7 @@ _GA4 = {
     "generate_lead": "form_submitted",
     "purchase": "purchase",
 }
-# What a browser does by itself; whoever wants one of them names it in the mapping's `types`.
+# What a browser does by itself.
 _GA4_OWN = ("session_start", "first_visit", "user_engagement", "scroll", "form_start")
 _SNOWPLOW = {"page_view": "page_view", "submit_form": "form_submitted", "transaction": "purchase"}
 _SNOWPLOW_OWN = ("page_ping", "transaction_item", "focus_form", "change_form")

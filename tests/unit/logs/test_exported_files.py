@@ -6,9 +6,13 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.errors import LogError
@@ -171,12 +175,12 @@ def test_a_lifecycle_moves_forward_alone_and_each_stage_counts_once(tmp_path: Pa
         f"7,{ADDRESS},firstname,Ada,{int(AT * 1000)}\n"
         f",,lifecyclestage,lead,{int(AT * 1000)}\n"
     )
-    more = "stages: {marketingqualifiedlead: mql, salesqualifiedlead: sql, lead: ''}\n"
+    more = "stages: {marketingqualifiedlead: mql, salesqualifiedlead: sql}\n"
     found = read(tmp_path / "log", "history.csv", csv, "hubspot_lifecycle", more)
     told = sorted(found["events"], key=lambda row: row["occurred_at"])
-    assert [row["stage"] for row in told] == ["mql", "sql"]
+    assert [row["stage"] for row in told] == ["lead", "mql", "sql"]
     assert reasons(found["quarantine"]) == [
-        (line, "left out by the mapping") for line in (2, 5, 6, 7, 8)
+        (line, "left out by the mapping") for line in (5, 6, 7, 8)
     ]
 
 
@@ -274,6 +278,25 @@ def test_page_streams_have_browsers_as_keys_and_robots_as_machines(tmp_path: Pat
     assert [row["reason"].partition(":")[0] for row in found["quarantine"]] == [
         "left out by the mapping"
     ] * 2
+
+
+def test_parquet_has_times_and_amounts_of_its_own_types(tmp_path: Path) -> None:
+    at = datetime(2027, 3, 1, 9)
+    row = {"event_id": "e-1", "event_name": "transaction", "domain_userid": "d-1"}
+    columns = {**row, "collector_tstamp": at, "tr_total": Decimal("25.50")}
+    folder = tmp_path / "log"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([columns]), folder / "rows.parquet")
+    (folder / "rows.map.yaml").write_text("file: rows.parquet\nformat: snowplow\n")
+    (found,) = ingested(folder)["events"]
+    assert (found["occurred_at"], found["value"]) == (at.replace(tzinfo=UTC), 25.5)
+
+
+def test_a_file_that_was_cut_off_is_refused_as_a_whole(tmp_path: Path) -> None:
+    row, _ = documented("sendgrid", AT)[0]
+    whole = gzip.compress(lines(*[row] * 100).encode())
+    with pytest.raises(LogError, match="a whole, readable file"):
+        read(tmp_path / "log", "rows.jsonl.gz", whole[:-20], "sendgrid")
 
 
 @pytest.mark.parametrize(

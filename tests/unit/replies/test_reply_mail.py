@@ -111,6 +111,16 @@ def test_without_an_id_the_bytes_name_a_mail() -> None:
     assert read_mail(made.as_bytes() + b" ").mail_id != one.mail_id
 
 
+def test_without_a_date_the_last_server_says_when() -> None:
+    made = mail()
+    del made["Date"]
+    assert read_mail(made.as_bytes()).written_us is None
+    made["Received"] = f"from mx.example by our.example with ESMTP id 1; {DATE}"
+    assert read_mail(made.as_bytes()).written_us == DATE_US
+    broken = mail(Date="some day", Received=f"from mx.example; {DATE}")
+    assert read_mail(broken.as_bytes()).written_us == DATE_US
+
+
 def test_words_in_another_encoding_and_a_wrong_one() -> None:
     told = b"From: a@b.example\r\nContent-Type: text/plain; charset=%s\r\n\r\nf\xfcr sp\xe4ter"
     for charset in (b"iso-8859-1", b"utf-8", b"no-such", b"ascii"):

@@ -251,6 +251,22 @@ def test_source_and_id_together_name_a_cloudevent() -> None:
     assert len({name(), name(id="A235"), name(source="/web"), name(source="/crmA", id="234")}) == 4
 
 
+def test_a_message_id_that_may_be_a_texts_makes_no_two_mails_one(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """Counted as one, the second would not count for the caps."""
+    served = service(bundle, tmp_path / "store.db", Clock(NOW_US))
+    app = create_app(served, senders={"cloudevents": CloudEventsIn(SECRET.encode())})
+    data = {"type": "sent", "message_id": "welcome"}
+    rows = [{**EVENT, "id": name, "data": data} for name in ("a", "b", "a")]
+    media = "application/cloudevents-batch+json"
+    headers = {"authorization": f"Bearer {SECRET}", "content-type": media}
+    with TestClient(app) as client:
+        answer = client.post("/v1/webhooks/cloudevents", content=json.dumps(rows), headers=headers)
+    assert (answer.json()["stored"], answer.json()["repeated"]) == (2, 1)
+    served.store.close()
+
+
 @pytest.mark.parametrize("lacking", ["id", "source", "specversion", "type"])
 def test_a_cloudevent_without_what_it_must_have_is_refused(lacking: str) -> None:
     row = {name: cell for name, cell in {**EVENT, "data": {}}.items() if name != lacking}
