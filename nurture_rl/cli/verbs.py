@@ -250,7 +250,7 @@ _ALL = (
         reads="mailboxes (maildir, mbox, .eml, IMAP), and who their addresses belong to",
         makes="events for `ingest` or for a server, and a file of what a person has to read",
         examples=(
-            "nurture replies mail=[inbox.mbox] out=replies.jsonl",
+            "nurture replies mail=[inbox.mbox] out=events-replies.jsonl",
             "nurture replies mail=[imaps://hello%40firm.example@mail.firm.example/INBOX] "
             "password_file=mail.key server=https://policy.example",
         ),

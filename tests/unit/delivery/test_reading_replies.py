@@ -15,6 +15,7 @@ from nurture_rl.delivery.delivering import deliver
 from nurture_rl.delivery.mail_bytes import decision_digest
 from nurture_rl.delivery.reading_replies import LEFT, RepliesOptions, replies
 from nurture_rl.errors import ConfigError, DeliveryError, LogError
+from nurture_rl.logs.ingest import ingest_folder
 from tests.pipeline.running_server import RunningServer
 from tests.unit.delivery.now_sends import deliver_options
 from tests.unit.delivery.scripted_smtp import scripted
@@ -104,6 +105,13 @@ def test_events_for_the_log_name_decision_kind_topic_and_end(
     assert second["reply_class"] == "out_of_office"
     assert second["properties"] == {"until": "2027-06-01"}
     assert "decision_id" not in second
+    raw = folder / "raw"
+    raw.mkdir()
+    (raw / "events-replies.jsonl").write_bytes(out.read_bytes())
+    (raw / "contacts.csv").write_text(f"contact_id,consent\nada.{folder.name},true\n", "utf-8")
+    summary = ingest_folder(raw, folder / "log", None, None, lambda line: None)
+    assert [table.quarantined for table in summary.tables] == [0, 0, 0]
+    assert summary.contacts == 2
 
 
 def test_a_bounce_and_a_complaint_are_told_of_whom_they_are_about(folder: Path) -> None:

@@ -127,6 +127,7 @@ def test_where_nobody_answers_the_journey_goes_on(line: Line) -> None:
         actions.append((line.act(), len(line.open())))
         line.again()  # nothing of it is lost when the server starts again
     assert actions == [("pause:1", 1), ("pause:1", 1), ("send:welcome", 0)]
+    line.answer()  # too late
     (one,) = line.told("?status=returned")["handoffs"]
     assert one["answered_at"] is None
 
