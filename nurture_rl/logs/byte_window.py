@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
+
+# What reading a damaged file ends in; names of columns in Parquet may be no text either.
+DAMAGED = (OSError, EOFError, zlib.error, pa.ArrowException, UnicodeDecodeError)
 BLOCK_BYTES = 1 << 24  # 16 MiB: enough work at once, little memory
 
 

@@ -6,10 +6,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from nurture_rl.logs.quarantine import reason_where, sift
 from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind
+
+IntArray = NDArray[np.int64]
 
 _ID_AND_TIME = {
     TableKind.EVENTS: ("event_id", "recorded_at"),
@@ -28,41 +31,49 @@ def drop_duplicates(rows: pa.Table, kind: TableKind) -> RawTable:
         rows: checked events or decisions, [n].
         kind: events or decisions; contacts have no row identity and are merged instead.
     """
-    id_column, time_column = _ID_AND_TIME[kind]
-    repeated = _repeated(rows[id_column])
+    repeated = _repeated(rows[_ID_AND_TIME[kind][0]])
     if repeated.size == 0:
         return RawTable(*sift(rows, kind, pa.nulls(len(rows), pa.string())))
-    some = rows.take(pa.array(repeated)).combine_chunks()
-    sortable = pa.table(
-        {
-            "id": some[id_column],
-            "time": some[time_column],
-            "content": _content(some),
-            "file": some[FILE_COLUMN],
-            "line": some[LINE_COLUMN],
-            "position": pa.array(repeated),
-        }
-    )
-    sortable = sortable.sort_by([(name, "ascending") for name in sortable.column_names])
-    later, reasons = _against_first(sortable.combine_chunks(), id_column)
+    later, reasons = later_rows(rows.take(pa.array(repeated)), repeated, kind)
     every = np.full(len(rows), -1, dtype=np.int64)
     every[later] = np.arange(later.size)
     return RawTable(*sift(rows, kind, reasons.take(pa.array(every, mask=every < 0))))
 
 
-def _repeated(ids: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def later_rows(rows: pa.Table, position: IntArray, kind: TableKind) -> tuple[IntArray, pa.Array]:
+    """The positions of rows that are not the first of their id, and the reason against each.
+
+    Args:
+        rows: all rows of some ids, [n].
+        position: where each stands in the log, [n].
+        kind: events or decisions.
+    """
+    id_column, time_column = _ID_AND_TIME[kind]
+    rows = rows.combine_chunks()
+    sortable = pa.table(
+        {
+            "id": rows[id_column],
+            "time": rows[time_column],
+            "content": _content(rows),
+            "file": rows[FILE_COLUMN],
+            "line": rows[LINE_COLUMN],
+            "position": pa.array(position),
+        }
+    )
+    sortable = sortable.sort_by([(name, "ascending") for name in sortable.column_names])
+    return _against_first(sortable.combine_chunks(), id_column)
+
+
+def _repeated(ids: pa.ChunkedArray) -> IntArray:
     """The rows whose id occurs more than once."""
     codes = np.asarray(ids.combine_chunks().dictionary_encode().indices)
     counts = np.bincount(codes) if codes.size else codes
     return np.flatnonzero(counts[codes] > 1).astype(np.int64)
 
 
-def _against_first(
-    ordered: pa.Table, id_column: str
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], pa.Array]:
-    """The positions of rows that are not the first of their id, and the reason against each."""
+def _against_first(ordered: pa.Table, id_column: str) -> tuple[IntArray, pa.Array]:
     codes = np.asarray(ordered["id"].combine_chunks().dictionary_encode().indices)
-    starts = np.r_[True, codes[1:] != codes[:-1]]
+    starts = np.r_[True, codes[1:] != codes[:-1]][: codes.size]
     first = np.maximum.accumulate(np.where(starts, np.arange(codes.size), 0))
     later = np.flatnonzero(~starts)
     rows, firsts = ordered.take(pa.array(later)), ordered.take(pa.array(first[later]))

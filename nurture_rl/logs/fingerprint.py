@@ -3,32 +3,90 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_KEPT_GROUPS = 16  # row groups of which a column is kept while it is read several times
 
 
 class _Hash(Protocol):
     def update(self, data: bytes | memoryview, /) -> None: ...
 
 
-def fingerprint(tables: Mapping[str, pa.Table]) -> str:
+def fingerprint(tables: Mapping[str, pa.Table | Path]) -> str:
     """SHA-256, in hex, of the tables' names, columns, types and cells, rows in their order.
 
     What lies in memory under a null, how a column is chunked and the tables' metadata are no part
     of it.
+
+    Args:
+        tables: by name, in memory or as Parquet files, which are read column by column.
     """
     digest = hashlib.sha256()
     for name in sorted(tables):
         table = tables[name]
+        if isinstance(table, Path):
+            _add_file(digest, name, table)
+            continue
         digest.update(f"{name} {len(table)}\n".encode())
         for field in table.schema:
             digest.update(f"{field.name} {field.type}\n".encode())
-            _add(digest, table[field.name].combine_chunks())
+            column = [table[field.name].combine_chunks()]
+            _add(digest, lambda column=column: column)  # type: ignore[misc]
     return digest.hexdigest()
+
+
+def _add_file(digest: _Hash, name: str, path: Path) -> None:
+    with pq.ParquetFile(path) as file:
+        digest.update(f"{name} {file.metadata.num_rows}\n".encode())
+        for field in file.schema_arrow:
+            digest.update(f"{field.name} {field.type}\n".encode())
+            _add(digest, _column_of(file, field.name))
+
+
+def _column_of(file: pq.ParquetFile, name: str) -> Callable[[], Iterable[pa.Array]]:
+    """What gives the column's chunks, again and again; it keeps them where they are few."""
+
+    def read() -> Iterator[pa.Array]:
+        for i in range(file.num_row_groups):
+            yield file.read_row_group(i, columns=[name])[name].combine_chunks()
+
+    if file.num_row_groups > _KEPT_GROUPS:
+        return read
+    chunks = list(read())
+    return lambda: chunks
+
+
+def _add(digest: _Hash, chunks: Callable[[], Iterable[pa.Array]]) -> None:
+    """A column: which cells are there, then how long each is, then what each says."""
+    valid = [np.zeros(0, np.bool_), *(np.asarray(chunk.is_valid()) for chunk in chunks())]
+    digest.update(np.packbits(np.concatenate(valid)).tobytes())
+    kind = next((chunk.type for chunk in chunks()), None)
+    if kind is None:
+        return
+
+    def given() -> Iterator[pa.Array]:
+        return (chunk.drop_null() if chunk.null_count else chunk for chunk in chunks())
+
+    if pa.types.is_list(kind):
+        for values in given():
+            digest.update(np.asarray(pc.list_value_length(values)).astype("<i8").tobytes())
+        _add(digest, lambda: (values.flatten() for values in given()))
+    elif pa.types.is_string(kind):
+        for values in given():
+            digest.update(np.asarray(pc.binary_length(values)).astype("<i8").tobytes())
+        for values in given():
+            digest.update(_characters(values))
+    else:
+        for values in given():
+            cells = np.asarray(values.cast(pa.int64()) if pa.types.is_timestamp(kind) else values)
+            digest.update(cells.astype(cells.dtype.newbyteorder("<")).tobytes())
 
 
 def _characters(values: pa.Array) -> memoryview:
@@ -38,20 +96,3 @@ def _characters(values: pa.Array) -> memoryview:
     _, places, characters = values.buffers()
     ends = np.frombuffer(places, np.int32, len(values) + 1, 4 * values.offset)
     return memoryview(characters)[ends[0] : ends[-1]]
-
-
-def _add(digest: _Hash, values: pa.Array) -> None:
-    digest.update(np.packbits(np.asarray(values.is_valid())).tobytes())
-    values = values.drop_null()
-    kind = values.type
-    if pa.types.is_list(kind):
-        digest.update(np.asarray(pc.list_value_length(values)).astype("<i8").tobytes())
-        _add(digest, values.flatten())
-    elif pa.types.is_string(kind):
-        digest.update(np.asarray(pc.binary_length(values)).astype("<i8").tobytes())
-        digest.update(_characters(values))
-    elif pa.types.is_timestamp(kind):
-        digest.update(np.asarray(values.cast(pa.int64())).astype("<i8").tobytes())
-    else:
-        cells = np.asarray(values)
-        digest.update(cells.astype(cells.dtype.newbyteorder("<")).tobytes())

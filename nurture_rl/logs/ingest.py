@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,20 +15,25 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
+<<<<<<< HEAD
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields, check_events
+=======
+from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes
+from nurture_rl.logs.checks import check_contacts, check_decision_fields
+>>>>>>> main
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.kept_private import kept_private, without_content
-from nurture_rl.logs.machine_marks import BY, mark_machines
+from nurture_rl.logs.machine_marks import MachineSearch
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.places import places
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
-from nurture_rl.logs.readers import SUFFIXES, RawTable, read_raw
+from nurture_rl.logs.readers import SUFFIXES, RawTable, read_cells, read_raw, typed
 from nurture_rl.logs.schema import (
     BESIDE,
     CHAIN_FILE,
@@ -39,17 +46,18 @@ from nurture_rl.logs.schema import (
     is_plan_file,
     raw_schema,
 )
-from nurture_rl.logs.stray import sift_strays
-from nurture_rl.logs.summary import IngestSummary, TableCount, count_table
+from nurture_rl.logs.spilled_events import NamedEvents, SpilledEvents
+from nurture_rl.logs.stray import find_strays
+from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
 from nurture_rl.logs.vocabulary import words_of
+from nurture_rl.logs.written_events import WrittenEvents, write_events
 from nurture_rl.wording import counted
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
 
 _WITHOUT_CHANCE = ("usual", "holdout")  # arms of a server's experiment that draw nothing
 _ORDER = {
-    TableKind.EVENTS: ("contact_id", "occurred_at", "event_id"),
     TableKind.CONTACTS: ("contact_id",),
     TableKind.DECISIONS: ("contact_id", "decided_at", "decision_id"),
 }
@@ -63,17 +71,31 @@ class Reading:
     catalog_hash: str | None  # None accepts any
     journey: Journey | None = None  # words, horizon and name; None: the shipped words alone
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
+    rules: PrivacyRules | None = None  # what may be written; None: all
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """Every table's usable rows, and the quarantine of all tables."""
+    """Every table's usable rows, and what is refused."""
 
-    rows: Mapping[TableKind, pa.Table]
-    strays: pa.Table  # events that link keys and are none of the log's
-    quarantine: pa.Table
+    events: SpilledEvents
+    rows: Mapping[TableKind, pa.Table]  # of the other tables; events too, under rules of privacy
+    strays: pa.Table  # namings of events that link keys and are none of the log's
+    refused: pa.Table  # of the other tables
     files: Mapping[TableKind, tuple[str, ...]]
     notes: tuple[str, ...]
+    rules: PrivacyRules | None
+
+    def quarantine(self) -> pa.Table:
+        """The refused rows of all tables, in order, with what may be written of them."""
+        whole = pa.concat_tables([QUARANTINE.empty_table(), *self.events.quarantine, self.refused])
+        if self.rules is not None:
+            whole = without_content(whole)
+        return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
+
+    def kept(self, kind: TableKind) -> int:
+        """How many rows of a table are usable."""
+        return len(self.rows.get(kind, self.events))
 
 
 def ingest_folder(
@@ -93,8 +115,9 @@ def ingest_folder(
     names; decisions may be absent, and every other file is named. Writes events,
     contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
     which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Rules of privacy (`privacy.yaml` in the
-    folder) say what of it may be written.
+    of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
+    wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
+    folder) say what of the log may be written; under them the events must fit into memory.
 
     Args:
         folder: where the raw files lie.
@@ -111,6 +134,7 @@ def ingest_folder(
             case the quarantine is written to `<out>.quarantine.parquet`.
         ConfigError: `out` would replace the folder.
     """
+<<<<<<< HEAD
     require_apart(out, folder)
     reading = Reading(action_ids, catalog_hash, journey, now_us)
     rules = load_privacy(folder)
@@ -129,43 +153,93 @@ def ingest_folder(
         f"{counted(len(tables[TableKind.EVENTS]), 'event')} and "
         f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
         f"{counted(summary.contacts, 'contact')}; {counted(len(quarantine), 'row')} in quarantine"
+=======
+    reading = Reading(action_ids, catalog_hash, journey, now_us, load_privacy(folder))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = tempfile.TemporaryDirectory(
+        prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
+>>>>>>> main
     )
-    with atomic_folder(out) as partial:
+    with beside as room:
+        return _ingest(folder, out, reading, Path(room), progress)
+
+
+def _ingest(
+    folder: Path, out: Path, reading: Reading, room: Path, progress: Callable[[str], None]
+) -> IngestSummary:
+    checked = _read_and_check(folder, reading, room, progress)
+    _require_usable(checked, folder, out)
+    namings = checked.events.namings()
+    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
+    named = checked.events.name(namings, unified.events)
+    search = MachineSearch(checked.events.tells_seconds)
+    if reading.rules is not None:
+        unified = _kept_private(unified, named, search, reading.rules)
+    refused = pa.concat_tables([checked.refused, unified.quarantine])
+    checked = replace(checked, rows=unified.rows, refused=refused)
+    quarantine = checked.quarantine()
+    _require_usable(checked, folder, out)
+    tables, added = _final_tables(unified, named)
+    progress(
+        f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
+        f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
+        f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
+        f"{counted(len(quarantine), 'row')} in quarantine"
+    )
+    with atomic_folder(out) as made:
         for kind, table in tables.items():
-            pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
-        pq.write_table(identity_table(unified.identities), partial / "identity.parquet")
-        pq.write_table(places(unified.rows), partial / "places.parquet")
-        pq.write_table(quarantine, partial / "quarantine.parquet")
-        (partial / "summary.json").write_bytes(summary.to_json())
+            pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
+        events = made / f"{TableKind.EVENTS}.parquet"
+        if TableKind.EVENTS in unified.rows:  # marked already
+            written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
+        else:
+            written = write_events(named.parts(), search.marked, events, room)
+        checked = replace(checked, notes=(*checked.notes, *search.notes()))
+        pq.write_table(identity_table(unified.identities), made / "identity.parquet")
+        pq.write_table(places(unified.rows), made / "places.parquet")
+        pq.write_table(quarantine, made / "quarantine.parquet")
+        summary = _summarise(checked, quarantine, tables, unified, added, written)
+        (made / "summary.json").write_bytes(summary.to_json())
     return summary
 
 
-def _unified(checked: _Checked, rules: PrivacyRules | None) -> tuple[Unified, tuple[str, ...]]:
-    """The rows of each contact, as they may be written, and what to know of them."""
-    unified = unify(checked.rows, checked.strays, MAX_KEY_DEGREE)
-    marked = mark_machines(unified.rows[TableKind.EVENTS])
-    unified = replace(unified, rows={**unified.rows, TableKind.EVENTS: marked.rows})
-    if rules is not None:
-        unified = kept_private(unified, rules)
-    if not marked.reasons:
-        return unified, ()
-    reasons = ", ".join(f"{rows} {reason}" for reason, rows in marked.reasons.items())
-    many = counted(sum(marked.reasons.values()), "click or open", "clicks and opens")
-    said = f"{many} marked as a machine's, by their looks: {reasons}; the property {BY} says which"
-    return unified, (said,)
+def _kept_private(
+    unified: Unified, named: NamedEvents, search: MachineSearch, rules: PrivacyRules
+) -> Unified:
+    """What rules of privacy let be written, with the events in memory."""
+    empty = raw_schema(TableKind.EVENTS).empty_table()
+    events = search.marked(pa.concat_tables([empty, *named.parts()]).combine_chunks())
+    return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
 
 
-def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], None]) -> _Checked:
-    rows: dict[TableKind, pa.Table] = {}
-    files: dict[TableKind, tuple[str, ...]] = {}
-    refused: dict[TableKind, list[pa.Table]] = {}
-    notes: list[str] = []
+def _same(rows: pa.Table) -> pa.Table:
+    return rows
+
+
+def _read_and_check(
+    folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
+) -> _Checked:
     mapped = _mapped_tables(folder)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
-    for kind in TableKind:
-        paths = [path for path in _files_of(folder, kind) if path.name not in by_mapping]
-        files[kind] = tuple(sorted([*(path.name for path in paths), *mapped[kind]]))
-        raw = [read_raw(path, kind, reading.action_ids) for path in paths]
+    paths = {
+        kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]
+        for kind in TableKind
+    }
+    files = {
+        kind: tuple(sorted([*(path.name for path in paths[kind]), *mapped[kind]]))
+        for kind in TableKind
+    }
+    events = SpilledEvents(
+        _parts(paths[TableKind.EVENTS], mapped[TableKind.EVENTS].values()),
+        words_of(reading.journey),
+        room,
+        progress,
+    )
+    rows: dict[TableKind, pa.Table] = {}
+    refused: dict[TableKind, list[pa.Table]] = {}
+    notes: list[str] = []
+    for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
+        raw = [read_raw(path, kind, reading.action_ids) for path in paths[kind]]
         raw += mapped[kind].values()
         read = pa.concat_tables([raw_schema(kind).empty_table(), *(part.rows for part in raw)])
         read = read.combine_chunks()
@@ -177,15 +251,15 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         steps = _check(read, kind, reading)
         rows[kind] = steps[-1].rows
         refused[kind] = [part.quarantine for part in (*raw, *steps)]
-    near = sift_strays(
-        rows[TableKind.EVENTS], rows[TableKind.DECISIONS], reading.journey, reading.now_us
-    )
-    rows[TableKind.EVENTS] = near.events.rows
-    refused[TableKind.EVENTS].append(near.events.quarantine)
+    found = find_strays(events.known_us, rows[TableKind.DECISIONS], reading.journey, reading.now_us)
+    strays = events.namings(found.rows, found.end_us)
+    events.set_aside(found.rows, found.reasons)
+    refused[TableKind.EVENTS] = events.quarantine
     for kind in TableKind:
         count = sum(map(len, refused[kind]))
+        kept = len(events) if kind is TableKind.EVENTS else len(rows[kind])
         progress(
-            f"{kind}: {counted(len(rows[kind]) + count, 'row')} in "
+            f"{kind}: {counted(kept + count, 'row')} in "
             f"{counted(len(files[kind]), 'file')}, {count} refused"
         )
     unread = _unread(folder, files)
@@ -193,8 +267,22 @@ def _read_and_check(folder: Path, reading: Reading, progress: Callable[[str], No
         notes.append(f"not read, as no table's file is called so: {', '.join(unread)}")
     for note in notes:
         progress(note)
-    everything = [part for parts in refused.values() for part in parts]
-    return _Checked(rows, near.strays, _sorted_quarantine(everything), files, tuple(notes))
+    others = [part for kind in rows for part in refused[kind]]
+    quarantine = pa.concat_tables([QUARANTINE.empty_table(), *others])
+    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules)
+
+
+def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callable[[], RawTable]]:
+    """What reads the events, some consecutive rows each.
+
+    Raises:
+        LogError: a file cannot be read.
+    """
+    for path in paths:
+        for cells in read_cells(path, TableKind.EVENTS):
+            yield partial(typed, cells, path.name, TableKind.EVENTS)
+    for table in mapped:
+        yield partial(replace, table)
 
 
 def _mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
@@ -247,12 +335,9 @@ def _check(rows: pa.Table, kind: TableKind, reading: Reading) -> list[RawTable]:
     """Each check's result in order; the last holds the usable rows."""
     if kind is TableKind.CONTACTS:
         return [check_contacts(rows)]
-    if kind is TableKind.EVENTS:
-        steps = [check_events(rows, words_of(reading.journey))]
-    else:
-        steps = [check_decision_fields(rows)]
-        steps.append(check_decisions(steps[-1].rows, reading.action_ids, reading.catalog_hash))
-    return [*steps, drop_duplicates(steps[-1].rows, kind)]
+    fields = check_decision_fields(rows)
+    whole = check_decisions(fields.rows, reading.action_ids, reading.catalog_hash)
+    return [fields, whole, drop_duplicates(whole.rows, kind)]
 
 
 def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
@@ -263,55 +348,41 @@ def _require_usable(checked: _Checked, folder: Path, out: Path) -> None:
     Raises:
         LogError: there is no usable event or no usable contact.
     """
-    counts = _counts(checked)
     needed = [TableKind.EVENTS]
     if checked.files[TableKind.CONTACTS] or not any(folder.glob(f"*{SUFFIX}")):
         needed.append(TableKind.CONTACTS)
-    if all(len(checked.rows[kind]) for kind in needed):
+    if all(checked.kept(kind) for kind in needed):
         return
+    quarantine = checked.quarantine()
     path = out.with_name(out.name + ".quarantine.parquet")
     out.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    pq.write_table(checked.quarantine, buffer)
+    pq.write_table(quarantine, buffer)
     atomic_write_bytes(path, buffer.getvalue())
-    usable = "; ".join(_told(count, checked.quarantine) for count in counts)
+    usable = "; ".join(told(count, quarantine) for count in _counts(checked, quarantine))
     raise LogError(
         f"expected at least one usable event and one usable contact in {folder}, got {usable}; "
         f"the refused rows and their reasons are in {path}"
     )
 
 
-def _told(count: TableCount, quarantine: pa.Table) -> str:
-    """How much of a table is usable, and why the rest is not, with one example."""
-    where = ", ".join(count.files) or "no file"
-    told = f"{count.kept} of {count.read} {count.table} ({where}"
-    if count.reasons:
-        own = quarantine.filter(pc.equal(quarantine["table"], count.table))
-        reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
-        told += f": {reasons}; the first: {own['reason'][0].as_py()}"
-    return f"{told})"
-
-
-def _counts(checked: _Checked) -> tuple[TableCount, ...]:
+def _counts(checked: _Checked, quarantine: pa.Table) -> tuple[TableCount, ...]:
     return tuple(
-        count_table(kind, checked.files[kind], len(checked.rows[kind]), checked.quarantine)
-        for kind in TableKind
+        count_table(kind, checked.files[kind], checked.kept(kind), quarantine) for kind in TableKind
     )
 
 
-def _sorted_quarantine(parts: Sequence[pa.Table]) -> pa.Table:
-    whole = pa.concat_tables([QUARANTINE.empty_table(), *parts])
-    return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
-
-
-def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
-    """The tables in the contract's columns and order, and how many contacts were added."""
+def _final_tables(unified: Unified, events: NamedEvents) -> tuple[dict[TableKind, pa.Table], int]:
+    """Contacts and decisions in the contract's columns and order, and how many contacts are new."""
     rows = dict(unified.rows)
     folded = fold_contacts(rows[TableKind.CONTACTS])
-    seen = [rows[kind]["contact_id"] for kind in (TableKind.EVENTS, TableKind.DECISIONS)]
+    seen = [pa.chunked_array([events.contacts]), rows[TableKind.DECISIONS]["contact_id"]]
+    if TableKind.EVENTS in rows:
+        seen[0] = rows[TableKind.EVENTS]["contact_id"]
     rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
     tables: dict[TableKind, pa.Table] = {}
-    for kind, schema in TABLES.items():
+    for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
+        schema = TABLES[kind]
         if kind is TableKind.DECISIONS:
             may = (*OF_EPISODE, *OF_EXPERIMENT, *OF_PROPENSITY)
             said = [one for one in may if rows[kind][one.name].null_count < len(rows[kind])]
@@ -323,18 +394,23 @@ def _final_tables(unified: Unified) -> tuple[dict[TableKind, pa.Table], int]:
 
 
 def _summarise(
-    checked: _Checked, tables: Mapping[TableKind, pa.Table], unified: Unified, added: int
+    checked: _Checked,
+    quarantine: pa.Table,
+    tables: Mapping[TableKind, pa.Table],
+    unified: Unified,
+    added: int,
+    written: WrittenEvents,
 ) -> IngestSummary:
-    span = pc.min_max(tables[TableKind.EVENTS]["occurred_at"])
+    contents = {TableKind.EVENTS: written.path, **tables}
     return IngestSummary(
-        tables=_counts(checked),
+        tables=_counts(checked, quarantine),
         contacts=len(tables[TableKind.CONTACTS]),
         contacts_added=added,
         contacts_merged=unified.identities.merged,
         shared_keys=int(unified.identities.shared.sum()),
         missing_propensity=tables[TableKind.DECISIONS]["propensity"].null_count,
-        first_at=span["min"].as_py().isoformat(),
-        last_at=span["max"].as_py().isoformat(),
+        first_at=written.first_at.isoformat(),
+        last_at=written.last_at.isoformat(),
         notes=checked.notes,
-        fingerprint=fingerprint({kind.value: table for kind, table in tables.items()}),
+        fingerprint=fingerprint({kind.value: content for kind, content in contents.items()}),
     )

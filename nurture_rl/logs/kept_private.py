@@ -38,7 +38,7 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
     keys, the same in every run with one key.
 
     Args:
-        unified: every table with its contacts.
+        unified: every table with its contacts, events too.
         rules: what is allowed.
     """
     rows = dict(unified.rows)
@@ -59,7 +59,7 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
             kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
             taken_off = _each_text(rows[kind][name], _only(kept))
             rows[kind] = _with(rows[kind], name, taken_off)
-    found = Unified(rows, _with_raw_left_out(pa.concat_tables(refused)), unified.identities)
+    found = replace(unified, rows=rows, quarantine=_with_raw_left_out(pa.concat_tables(refused)))
     return found if rules.key is None else _under_pseudonyms(found, rules.key)
 
 

@@ -7,6 +7,7 @@ reason is put into the event's properties as `machine_by`, so that the flag as i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from nurture_rl.wording import counted
 
 BY = "machine_by"  # property that says why an event is a machine's
 TOO_SOON, MANY_LINKS, AGENT = "too_soon", "many_links", "user_agent"
@@ -46,7 +49,7 @@ class MarkedEvents:
     reasons: Mapping[str, int]  # events that were marked, by reason
 
 
-def mark_machines(events: pa.Table) -> MarkedEvents:
+def mark_machines(events: pa.Table, tells_seconds: bool | None = None) -> MarkedEvents:
     """Mark clicks and opens that look like a machine's.
 
     - `trap_link`: the event's property `trap` is true: a link that people do not see; and every
@@ -58,7 +61,9 @@ def mark_machines(events: pa.Table) -> MarkedEvents:
       have none, three clicks), all of them.
 
     Args:
-        events: rows of the events table with their contacts, in any order.
+        events: rows of the events table with their contacts, all of each contact, in any order.
+        tells_seconds: whether the log's times are exact enough for `too_soon`; None: as those of
+            the mails among these events are.
     """
     kinds = events["type"]
     looked = pc.and_(pc.is_in(kinds, pa.array(["click", "open"])), pc.invert(events["is_machine"]))
@@ -75,7 +80,7 @@ def mark_machines(events: pa.Table) -> MarkedEvents:
     found = {
         MANY_LINKS: _bursts(is_click, mail_of, _times(some), told.url),
         TOO_SOON: is_known & (after <= limit)
-        if _tells_seconds(mails)
+        if (_tells_seconds(mails) if tells_seconds is None else tells_seconds)
         else np.zeros(len(rows), bool),
         AGENT: told.robot | (told.proxy & ~is_click),
         HEAD: told.head,
@@ -91,6 +96,30 @@ def mark_machines(events: pa.Table) -> MarkedEvents:
         _with_marks(events, rows[marked], by[marked]),
         dict(zip(names.tolist(), counts.tolist(), strict=True)),
     )
+
+
+class MachineSearch:
+    """Marks machines in some events after the other, and counts what it marked."""
+
+    def __init__(self, tells_seconds: bool) -> None:
+        """As for `mark_machines`."""
+        self._tells_seconds = tells_seconds
+        self._found: Counter[str] = Counter()
+
+    def marked(self, events: pa.Table) -> pa.Table:
+        """All events of some contacts, marked."""
+        found = mark_machines(events, self._tells_seconds)
+        self._found.update(found.reasons)
+        return found.rows
+
+    def notes(self) -> list[str]:
+        """How many clicks and opens were marked so far, in a sentence; empty where none were."""
+        if not self._found:
+            return []
+        reasons = ", ".join(f"{rows} {reason}" for reason, rows in sorted(self._found.items()))
+        many = counted(sum(self._found.values()), "click or open", "clicks and opens")
+        looks = f"{many} marked as a machine's, by their looks: {reasons}"
+        return [f"{looks}; the property {BY} says which"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +208,20 @@ def _last_before(of: Ints, at: Ints, others: Ints, times: Ints) -> Ints:
     return found[len(others) :]
 
 
+def mail_minutes(events: pa.Table) -> tuple[Bools, Bools]:
+    """Which events are mails that went out, and which of them did at second 0, [event] each."""
+    mails = np.asarray(pc.is_in(events["type"], pa.array(["sent", "delivered"])))
+    return mails, mails & (_times(events) % (60 * _SECOND) == 0)
+
+
+def are_exact(mails: int, at_second_0: int) -> bool:
+    """Whether a log tells seconds: not where all but few of its mails went out at second 0."""
+    return mails > 0 and at_second_0 / mails < _COARSE
+
+
 def _tells_seconds(mails: pa.Table) -> bool:
-    at = _times(mails)
-    return bool(len(at)) and float(np.mean(at % (60 * _SECOND) == 0)) < _COARSE
+    which, coarse = mail_minutes(mails)
+    return are_exact(int(which.sum()), int(coarse.sum()))
 
 
 def _bursts(is_click: Bools, mail_of: Ints, at: Ints, url: Ints) -> Bools:

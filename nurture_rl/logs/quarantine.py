@@ -16,6 +16,7 @@ from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKi
 IntArray = NDArray[np.int64]
 
 BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
+SHARED_ONLY = "shared keys only: each is linked to too many others to say whose row this is"
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 

@@ -8,7 +8,6 @@ policy logged, and outcomes are joined again from the events.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.by_action import BY_ACTION, lists_by_action
+from nurture_rl.logs.byte_window import DAMAGED
 from nurture_rl.logs.convert import canonical_objects, convert_column
 from nurture_rl.logs.csv_blocks import csv_blocks
 from nurture_rl.logs.csv_records import lines_of
@@ -92,7 +92,7 @@ def read_cells(path: Path, kind: TableKind) -> Iterator[RawCells]:
     known = [field.name for field in raw_schema(kind)][:-2]
     try:
         yield from _find(path, known, kind)
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except DAMAGED as error:
         raise LogError(
             f"expected {path.name} to be a whole, readable {kind} file, got: {error}; "
             "write it again, or take it out of the folder"
@@ -116,6 +116,7 @@ def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Iterator
     before = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(PART_ROWS):
+            batch.validate(full=True)  # text that is not UTF-8 is found nowhere else
             lines = np.arange(before + 1, before + len(batch) + 1)
             before += len(batch)
             yield _split(pa.table(batch), lines, [], known, kind)

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
-from nurture_rl.logs.quarantine import reason_where, sift
-from nurture_rl.logs.readers import RawTable
-from nurture_rl.logs.schema import QUARANTINE, UTC_TIME, TableKind
 
 IntArray = NDArray[np.int64]
 
@@ -22,17 +19,18 @@ HORIZONS = 3  # or this many horizons, where they are longer
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
-    """Events of the log's time, and those of none."""
+class Strays:
+    """Events whose time is not the log's."""
 
-    events: RawTable
-    strays: pa.Table  # for the keys they link, as if of the log's last moment
+    rows: IntArray  # which, ascending, [strays]
+    reasons: pa.Array  # against each, [strays] strings
+    end_us: int  # UTC microseconds of the log's last moment, as of which their keys are known
 
 
-def sift_strays(
-    events: pa.Table, decisions: pa.Table, journey: Journey | None, now_us: int | None
-) -> Sifted:
-    """Set aside events with a time stamp far after the end of the log.
+def find_strays(
+    known: IntArray, decisions: pa.Table, journey: Journey | None, now_us: int | None
+) -> Strays:
+    """Find events with a time stamp far after the end of the log.
 
     An event is stray if it comes after the last decision and after a gap without any event that is
     longer than `SILENCE_DAYS` (or `HORIZONS` horizons of the journey). Where all decisions lie
@@ -40,32 +38,23 @@ def sift_strays(
     stray event links still count, as if known at the end of the log: only its time is wrong.
 
     Args:
-        events: checked events.
+        known: when each checked event was recorded, UTC microseconds, [n].
         decisions: checked decisions.
         journey: whose log it is; None for a horizon that is not known.
         now_us: UTC instant of the reading, microseconds; None where the log keeps its own time.
     """
-    known = _microseconds(events, "occurred_at", "recorded_at")
     decided = _supporting(decisions, journey)
     if not known.size:
-        return Sifted(RawTable(events, QUARANTINE.empty_table()), events)
+        return Strays(np.zeros(0, np.int64), pa.array([], pa.string()), 0)
     start = int(decided.max()) if decided.size else int(np.median(known))
-    end = _end(known, start, _silence_us(journey))
-    reasons = reason_where(
-        pa.array(known > end), f"stray time: the log's other records end at {_told(end)} UTC"
-    )
+    end = limit = last = _end(known, start, _silence_us(journey))
+    told = late = f"stray time: the log's other records end at {_told(end)} UTC"
     if now_us is not None and start <= now_us:
-        future = (known > now_us + DAY_US) & (known <= end)
-        late = reason_where(
-            pa.array(future), f"stray time: it lies after the reading at {_told(now_us)} UTC"
-        )
-        reasons = pc.coalesce(reasons, late)
-        end = min(end, now_us)
-    strays = events.filter(reasons.is_valid())
-    seen = pa.array(np.full(len(strays), end)).cast(UTC_TIME)
-    for name in ("occurred_at", "recorded_at"):
-        strays = strays.set_column(strays.schema.get_field_index(name), name, seen)
-    return Sifted(RawTable(*sift(events, TableKind.EVENTS, reasons)), strays)
+        limit, last = min(end, now_us + DAY_US), min(end, now_us)
+        late = f"stray time: it lies after the reading at {_told(now_us)} UTC"
+    rows = np.flatnonzero(known > limit)
+    after = pa.array(known[rows] > end)
+    return Strays(rows, pc.if_else(after, pa.scalar(told), pa.scalar(late)), last)
 
 
 def lone_end(events: pa.Table, decisions: pa.Table, journey: Journey) -> str | None:

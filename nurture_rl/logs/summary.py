@@ -67,3 +67,14 @@ def count_table(
         quarantined=len(own),
         reasons=dict(sorted(reasons.items())),
     )
+
+
+def told(count: TableCount, quarantine: pa.Table) -> str:
+    """How much of a table is usable, and why the rest is not, with one example."""
+    where = ", ".join(count.files) or "no file"
+    text = f"{count.kept} of {count.read} {count.table} ({where}"
+    if count.reasons:
+        own = quarantine.filter(pc.equal(quarantine["table"], count.table))
+        reasons = ", ".join(f"{rows} × {reason}" for reason, rows in count.reasons.items())
+        text += f": {reasons}; the first: {own['reason'][0].as_py()}"
+    return f"{text})"

@@ -19,7 +19,7 @@ from nurture_rl.identity.resolve import (
     assign_contacts,
     resolve_identities,
 )
-from nurture_rl.logs.quarantine import reason_where, sift
+from nurture_rl.logs.quarantine import SHARED_ONLY, reason_where, sift
 from nurture_rl.logs.schema import IDENTITY, QUARANTINE, UTC_TIME, TableKind
 
 _KNOWN_AT = {TableKind.EVENTS: "recorded_at", TableKind.DECISIONS: "decided_at"}
@@ -30,19 +30,27 @@ class Unified:
     """The tables with every contact named by its one id."""
 
     rows: Mapping[TableKind, pa.Table]  # of raw_schema, `contact_id` never null
+    events: Assignment  # of each naming of the events
     quarantine: pa.Table  # rows that carry only shared keys
     identities: Identities
 
 
-def unify(tables: Mapping[TableKind, pa.Table], strays: pa.Table, max_degree: int) -> Unified:
-    """Give every row its contact; an event is known no earlier than its link to that contact.
+def unify(
+    tables: Mapping[TableKind, pa.Table], events: pa.Table, strays: pa.Table, max_degree: int
+) -> Unified:
+    """Find the contact of every row.
 
     Args:
-        tables: checked rows of every table.
-        strays: events that link keys and are themselves left out.
+        tables: checked rows of contacts and decisions.
+        events: the events' namings, each once, with the earliest `recorded_at`.
+        strays: those of events that link keys and are themselves left out.
         max_degree: a key linked to more distinct keys than this identifies no contact.
     """
-    parts = [*((tables[kind], kind) for kind in tables), (strays, TableKind.EVENTS)]
+    parts = [
+        *((tables[kind], kind) for kind in tables),
+        (events, TableKind.EVENTS),
+        (strays, TableKind.EVENTS),
+    ]
     records = [_keyed(rows, kind) for rows, kind in parts]
     offsets = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     everything = KeyedRecords(
@@ -55,10 +63,11 @@ def unify(tables: Mapping[TableKind, pa.Table], strays: pa.Table, max_degree: in
     identities = resolve_identities(everything, max_degree)
     rows: dict[TableKind, pa.Table] = {}
     refused = [QUARANTINE.empty_table()]
-    for kind, part in zip(tables, records[:-1], strict=True):
+    for kind, part in zip(tables, records[:-2], strict=True):
         rows[kind], bad = _named(tables[kind], kind, assign_contacts(part, identities))
         refused.append(bad)
-    return Unified(rows, pa.concat_tables(refused), identities)
+    named = assign_contacts(records[-2], identities)
+    return Unified(rows, named, pa.concat_tables(refused), identities)
 
 
 def identity_table(identities: Identities) -> pa.Table:
@@ -93,15 +102,8 @@ def _known_at(rows: pa.Table, kind: TableKind) -> IntArray:
 
 def _named(rows: pa.Table, kind: TableKind, assigned: Assignment) -> tuple[pa.Table, pa.Table]:
     nobody = assigned.contact_id.is_null()
-    reason = "shared keys only: each is linked to too many others to say whose row this is"
-    kept, refused = sift(rows, kind, reason_where(nobody, reason))
-    good = pc.invert(nobody)
-    kept = _replace(kept, "contact_id", assigned.contact_id.filter(good))
-    if kind is TableKind.EVENTS:
-        linked = assigned.linked_at[np.asarray(good)]
-        known = np.maximum(_known_at(kept, kind), linked)
-        kept = _replace(kept, "recorded_at", pa.array(known).cast(UTC_TIME))
-    return kept, refused
+    kept, refused = sift(rows, kind, reason_where(nobody, SHARED_ONLY))
+    return _replace(kept, "contact_id", assigned.contact_id.drop_null()), refused
 
 
 def _replace(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:

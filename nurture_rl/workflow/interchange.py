@@ -21,7 +21,7 @@ from nurture_envs.clock import utc_microseconds
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.decisions import Decisions, load_decisions
-from nurture_rl.errors import ConfigError, FitError
+from nurture_rl.errors import ConfigError, FitError, LogError
 from nurture_rl.features.bins import bin_log
 from nurture_rl.features.query import feature_matrix
 from nurture_rl.interchange.d3rlpy_files import write_d3rlpy
@@ -83,6 +83,11 @@ def run_interchange(config: DictConfig) -> Path:
 
 
 def _written(episodes: Episodes, run: InterchangeConfig) -> Path:
+    if episodes.log.estimated:
+        raise LogError(
+            "the propensities of this log are estimated, and episodes of other programs cannot say "
+            "so; export episodes of a log that wrote its propensities down"
+        )
     name, out = episodes.subject.journey.replace("-", "_"), Path(run.out).resolve()
     if run.format == "minari":
         return write_minari(episodes, out, f"{name}-v0", run.env_id)

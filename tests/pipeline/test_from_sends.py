@@ -168,6 +168,13 @@ def test_values_by_estimates_are_those_by_the_true_propensities(folder: Path) ->
     assert abs(by_model.value - by_truth.value) < 2.0 * by_truth.stderr
 
 
+def test_episodes_for_other_programs_are_refused_for_they_cannot_say_so(folder: Path) -> None:
+    ended = did(folder, "interchange", "format=d3rlpy", "episodes=log", f"out={folder / 'out'}")
+    assert ended.code == REFUSED
+    assert "episodes of other programs cannot say so" in ended.stderr
+    assert not (folder / "out").exists()
+
+
 def test_the_verb_ope_says_it_first_and_ends_undecided(folder: Path) -> None:
     ended = did(folder, "ope", *TINY[4:], "release.rules=null", "~policies.expert")
     assert ended.code == 4, ended.stderr

@@ -48,7 +48,17 @@ _NUMBERS = (
     ),
     *("1e999", "NaN", "inf", "1,5", "--1", " 1", "١"),
 )
-_ODD = (*_TEXTS, *_NUMBERS, *_TIMES, [], {}, [None], [[1]], {"a": {"b": [1, None]}}, ["a:b", ""])
+_ODD: tuple[object, ...] = (
+    *_TEXTS,
+    *_NUMBERS,
+    *_TIMES,
+    [],
+    {},
+    [None],
+    [[1]],
+    {"a": {"b": [1, None]}},
+    ["a:b", ""],
+)
 
 
 def events(luck: random.Random, n: int) -> list[Row]:
@@ -59,13 +69,16 @@ def events(luck: random.Random, n: int) -> list[Row]:
             "event_id": f"e{luck.randrange(n)}" if luck.random() < 0.1 else f"e{i}",
             "contact_id": luck.choice([f"c{i % 5}", None, f"c{i % 5}", " NaN "]),
             "keys": luck.choice([None, [f"email:{i % 7}"], ["cookie:1", f"email:{i % 5}"]]),
-            "occurred_at": f"2024-03-{1 + i % 28:02}T10:00:{i % 60:02}Z",
+            "occurred_at": f"2024-03-{1 + i % 7:02}T10:00:{i % 60:02}Z",
             "recorded_at": luck.choice([None, f"2024-03-{1 + i % 28:02}T12:30:00+01:00"]),
-            "type": luck.choice(["open", "click", "visit", "reply", "clik"]),
+            "type": luck.choice(["open", "click", "click", "sent", "delivered", "reply", "clik"]),
+            "message_id": luck.choice([None, f"m{i % 3}"]),
             "reply_class": luck.choice([None, None, "question", "nice"]),
             "value": luck.choice([None, i / 4, 1e13]),
             "is_machine": luck.choice([None, True, False]),
-            "properties": luck.choice([None, {"b": 1, "a": [2, "é"]}, {}]),
+            "properties": luck.choice(
+                [None, {"b": 1, "a": [2, "é"]}, {}, {"url": f"/{i % 4}"}, {"user_agent": "x bot"}]
+            ),
         }
         if luck.random() < 0.5:
             row["campaign"] = luck.choice(_TEXTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nurture_rl.errors import LogError
+from nurture_rl.logs.byte_window import DAMAGED
 from nurture_rl.logs.csv_records import read_csv_lines
 from nurture_rl.logs.quarantine import BadLine
 
@@ -56,7 +56,7 @@ def read_cells(path: Path, encoding: str = "utf-8", separator: str = ",") -> Fil
         if name.endswith((".jsonl", ".ndjson")):
             return _json_lines(decoded(path, encoding))
         records = read_csv_lines(decoded(path, encoding), path.name, separator)
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except DAMAGED as error:
         raise LogError(
             f"expected {path.name} to be a whole, readable file, got: {error}; write it again"
         ) from error
@@ -90,6 +90,7 @@ def _opened(path: Path, encoding: str) -> IO[str]:
 
 def _parquet(path: Path) -> FileCells:
     table = pq.read_table(path)
+    table.validate(full=True)  # text that is not UTF-8 is found nowhere else
     columns = {name: _text(table[name].combine_chunks()) for name in table.column_names}
     return FileCells(columns, range(1, len(table) + 1), [])
 

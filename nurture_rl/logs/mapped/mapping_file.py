@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -64,7 +65,10 @@ class FileMapping:
 
     def files(self) -> list[Path]:
         """The files that it maps, in order of their names."""
-        return sorted(path for path in self.path.parent.glob(self.file) if path.is_file())
+        beside = self.path.parent.iterdir()
+        return sorted(
+            path for path in beside if fnmatchcase(path.name, self.file) and path.is_file()
+        )
 
 
 def load_mapping(path: Path) -> FileMapping:

@@ -233,6 +233,14 @@ def test_a_file_without_rows_lacks_no_column(folder: Path) -> None:
     assert len(ingested(folder)["events"]) == 1
 
 
+@pytest.mark.parametrize("name", ["x" * 5_000 + ".csv", "**x.csv", "[.csv"])
+def test_a_name_that_no_file_can_have_is_refused_as_missing(folder: Path, name: str) -> None:
+    written(folder, "visits.csv", "id,at,name\nada,2025-10-28T10:00:00,home\n", VISITS)
+    (folder / "other.map.yaml").write_text(f"file: '{name}'\n{VISITS}", "utf-8")
+    with pytest.raises(LogError, match="beside it, there is none"):
+        ingested(folder)
+
+
 def test_a_row_of_separators_alone_is_set_aside_by_itself(folder: Path) -> None:
     """Spreadsheets leave such rows at the end of a sheet."""
     mapping = VISITS.replace("{is: visit}", "{column: kind, values: {seen: visit}}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from nurture_rl.serving.contacts.contact_state import folding_of
 from nurture_rl.serving.contacts.contact_views import MOST_UNFOLDED
 from nurture_rl.serving.contacts.reply_handoffs import passed_on
 from nurture_rl.serving.contacts.viewing import Ask
+from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.http.handoff_wire import HandoffOut
 from nurture_rl.serving.records import Decision, Event
+from nurture_rl.serving.storage.store import Store
 from tests.unit.release.bundles import GUARDRAILS
-from tests.unit.serving.contacts import MIDNIGHT, Clock, contact, event
+from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
 from tests.unit.serving.trials import SPRING, trial_bundle, trial_journey, trial_service
 
 MORNING = MIDNIGHT + 10 * HOUR_US
@@ -235,7 +238,6 @@ def test_a_colleague_who_joined_a_task_does_not_become_one_when_its_time_is_over
 
 
 def test_an_answer_from_before_a_question_leaves_it_open(line: Line) -> None:
-    """Sales had talked to bob about what the server is told only now, and to ada never."""
     line.clock.now_us += 10 * HOUR_US
     line.reply("question", "ada")
     line.clock.now_us += HOUR_US
@@ -255,9 +257,8 @@ def test_an_objection_that_is_told_after_a_later_one_opens_a_hand_off_for_all_it
 ) -> None:
     line.reply("objection")
     line.clock.now_us += 3 * DAY_US
-    earlier = event("reply", MORNING - DAY_US, reply_class="objection")
     assert line.open() == []
-    line.served.append_events([earlier])
+    line.served.append_events([event("reply", MORNING - DAY_US, reply_class="objection")])
     assert line.act() == "pause:1"
     (one,) = line.told()["handoffs"]
     assert (one["opened_at"], one["due_at"]) == ("2027-03-04T09:00:00Z", "2027-03-06T09:00:00Z")
@@ -271,8 +272,8 @@ def test_what_is_told_a_month_late_opens_nothing_whatever_came_since(
 ) -> None:
     line.clock.now_us += 31 * DAY_US
     line.served.append_events([event("reply", MORNING, reply_class="question")])
-    views = [event("page_view", line.clock.now_us, event_id=f"v{i}") for i in range(later)]
-    line.served.append_events(views)
+    for i in range(later):
+        line.served.append_events([event("page_view", line.clock.now_us, event_id=f"v{i}")])
     assert (line.act(), line.open()) == ("send:welcome", [])
 
 
@@ -286,8 +287,26 @@ def test_mail_that_was_planned_for_a_colleague_is_not_confirmed_while_a_person_i
         line.reply(kind, "ada", event_id=f"e{line.clock.now_us}")
     line.clock.now_us = MORNING + 6 * HOUR_US
     (told,) = line.served.confirm(["mail"])
-    assert told is not None
-    assert told.status == "withdrawn"
+    assert getattr(told, "status", None) == "withdrawn"
+
+
+def test_a_question_waits_as_long_as_the_journey_says_that_the_contact_was_in_last(
+    tmp_path: Path,
+) -> None:
+    rails = {**RAILS, "served": {"handoffs": {"replies": {"replied_question": {"hours": 12}}}}}
+    first = trial_bundle(tmp_path / "first", None, MAIL, guardrails=RAILS)
+    later = trial_bundle(tmp_path / "later", None, MAIL, guardrails=rails, journey="later")
+    with closing(Store(tmp_path / "s.db")) as store:
+        store.put_contacts(PEOPLE)
+        found = Service(first, store, ServerSettings(ZONE, False, Clock(MORNING)), None, [later])
+        found.decide([Ask("cy", journey="later"), Ask("dan", journey=first.journey.name)])
+        asked = ("cy", "dan", "eve")  # who is in none has the rules of the first
+        found.append_events([event("reply", MORNING, n, reply_class="question") for n in asked])
+        with TestClient(create_app(found)) as client:
+            told = client.get("/v1/handoffs").json()["handoffs"]
+    due = {one["contact_id"]: (one["journey"], one["due_at"]) for one in told}
+    whole = ("inbound_lead", "2027-03-03T09:00:00Z")
+    assert due == {"cy": ("later", "2027-03-01T21:00:00Z"), "dan": whole, "eve": whole}
 
 
 @pytest.mark.parametrize(

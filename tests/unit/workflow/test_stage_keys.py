@@ -40,7 +40,7 @@ JUDGE |= {"simulator"}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
-    "raw_folder": set(),
+    "raw_folder": {"logs"},  # its rules of privacy name the stage
     "ingestion": {"features", "identity", "logs", "ope"},  # `ope` estimates propensities
     "logging_policy": {"policies", "simulator"},
     "world_stage": {"logs", "simulator"},

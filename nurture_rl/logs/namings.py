@@ -1,0 +1,124 @@
+"""The ways in which rows name their contact: an id, keys, or both; each told apart once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+COLUMNS = ("contact_id", "keys")
+_SCHEMA = pa.schema(
+    [
+        pa.field("contact_id", pa.string()),
+        pa.field("keys", pa.list_(pa.string())),
+        pa.field("text", pa.string()),
+    ]
+)
+_SELDOM = 1 << 20  # namings that are at least collected before they are put in order
+
+
+class NamingIndex:
+    """Numbers for namings, in the order of their first row; rows come part by part."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._known = _SCHEMA.empty_table()
+        self._waiting: list[pa.Table] = []
+        self._numbers: list[IntArray] = []  # of each part's own namings
+        self._codes: list[NDArray[np.int32]] = []  # of each part's rows, among its own namings
+
+    def add(self, own: pa.Table, codes: NDArray[np.int32]) -> None:
+        """Take a part's namings and rows, as `distinct_namings` gives them."""
+        self._waiting.append(own)
+        self._codes.append(codes)
+        if sum(map(len, self._waiting)) > max(_SELDOM, len(self._known)):
+            self._settle()
+
+    def namings(self) -> pa.Table:
+        """Every naming once, `contact_id` and `keys`, [namings]."""
+        self._settle()
+        return self._known.select(list(COLUMNS))
+
+    def of_rows(self, part: int) -> IntArray:
+        """The number of the naming of each row of a part, [n]."""
+        self._settle()
+        return self._numbers[part][self._codes[part]]
+
+    def _settle(self) -> None:
+        if not self._waiting:
+            return
+        before = len(self._known)
+        given = pa.concat_tables(self._waiting)
+        texts = pa.concat_tables([self._known, given])["text"].combine_chunks()
+        encoded = texts.dictionary_encode()
+        numbers = np.asarray(encoded.indices)[before:]
+        firsts = _firsts(numbers, len(encoded.dictionary))[before:]  # of those that are new
+        new = given.combine_chunks().take(pa.array(firsts))
+        self._known = pa.concat_tables([self._known, new])
+        self._numbers += np.split(numbers, np.cumsum([len(part) for part in self._waiting])[:-1])
+        self._waiting = []
+
+
+def distinct_namings(rows: pa.Table) -> tuple[pa.Table, NDArray[np.int32]]:
+    """The namings of some rows, each once, and which of them each row has.
+
+    Args:
+        rows: with the columns `contact_id` and `keys`, [n].
+
+    Returns:
+        The namings with a text that tells them apart, and the place of each row's, [n].
+    """
+    who, keys = (rows[name].combine_chunks() for name in COLUMNS)
+    encoded = _text(who, keys).dictionary_encode()
+    codes = np.asarray(encoded.indices)
+    firsts = pa.array(_firsts(codes, len(encoded.dictionary)))
+    own = pa.table([who.take(firsts), keys.take(firsts), encoded.dictionary], schema=_SCHEMA)
+    return own, codes
+
+
+def _firsts(codes: NDArray[np.int32], distinct: int) -> IntArray:
+    """Where each code comes first, [distinct]."""
+    firsts = np.zeros(distinct, np.int64)
+    firsts[codes[::-1]] = np.arange(codes.size)[::-1]
+    return firsts
+
+
+def _text(who: pa.Array, keys: pa.Array) -> pa.Array:
+    """A text for each naming; equal texts, equal namings, as each part's length stands first."""
+    given = pc.list_value_length(keys).fill_null(0)
+    if not pc.any(pc.greater(given, 0)).as_py():
+        return pc.binary_join_element_wise(_length(who), who.fill_null(""), ":")
+    lists = keys.fill_null([])
+    lengths = pa.ListArray.from_arrays(lists.offsets, _length(lists.values))
+    parts = [
+        _length(who),
+        who.fill_null(""),
+        pc.binary_join(lengths, ","),
+        pc.binary_join(lists, ""),
+    ]
+    told = pc.binary_join_element_wise(*parts, ":")
+    plain = pc.binary_join_element_wise(*parts[:2], ":")
+    return pc.if_else(pc.greater(given, 0), told, plain)
+
+
+def _length(texts: pa.Array) -> pa.Array:
+    return pc.binary_length(texts).cast(pa.string()).fill_null("-")
+
+
+def earliest(namings: Iterable[IntArray], times: Iterable[IntArray], count: int) -> IntArray:
+    """The earliest time of each naming, [count]; the largest number where it has no row.
+
+    Args:
+        namings: numbers of namings, of each part, [n] each.
+        times: UTC microseconds, likewise.
+        count: how many namings there are.
+    """
+    first = np.full(count, np.iinfo(np.int64).max, np.int64)
+    for number, time in zip(namings, times, strict=True):
+        np.minimum.at(first, number, time)
+    return first

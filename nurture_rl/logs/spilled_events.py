@@ -1,0 +1,266 @@
+"""The checked events of a log: on disk, but for what is asked of all of them at once.
+
+Memory holds some 30 bytes of each event: its time, a hash of its id and how it names its contact.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nurture_rl.identity.resolve import Assignment
+from nurture_rl.logs.checks import check_events
+from nurture_rl.logs.duplicates import later_rows
+from nurture_rl.logs.machine_marks import are_exact, mail_minutes
+from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
+from nurture_rl.logs.quarantine import SHARED_ONLY, sift
+from nurture_rl.logs.readers import RawTable
+from nurture_rl.logs.schema import UTC_TIME, TableKind, raw_schema
+from nurture_rl.logs.spill import Spill
+from nurture_rl.logs.vocabulary import Vocabulary
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+WORKERS = 2  # threads that check rows
+COMPARED = 1 << 20  # rows of repeated ids that are compared at once
+TOLD_EVERY = 10_000_000  # rows
+_POSITION = "_position"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Consecutive rows, checked."""
+
+    rows: pa.Table  # of raw_schema, [n]
+    quarantine: pa.Table
+    ids: IntArray  # hashes of the rows' ids, [n]
+    namings: pa.Table
+    codes: NDArray[np.int32]  # of each row's naming, [n]
+    mails: BoolArray  # rows of mails that went out, [n]
+    coarse: BoolArray  # those of them at second 0, [n]
+
+
+class SpilledEvents:
+    """Checked events in the order in which they were read, and which of them are kept."""
+
+    def __init__(
+        self,
+        parts: Iterable[Callable[[], RawTable]],
+        words: Vocabulary,
+        folder: Path,
+        progress: Callable[[str], None],
+    ) -> None:
+        """Read and check events; of several of one id the first is kept.
+
+        Args:
+            parts: each reads some consecutive rows; they may be read side by side.
+            words: the types and reply classes that are known.
+            folder: where there is room for all rows.
+            progress: told now and then how far it is.
+
+        Raises:
+            LogError: a file cannot be read.
+        """
+        self._spill = Spill(folder / "events.arrow", raw_schema(TableKind.EVENTS))
+        self._namings = NamingIndex()
+        self.quarantine: list[pa.Table] = []
+        recorded, ids = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        mails, coarse = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
+        for part in _in_turn(partial(_checked, words=words), parts):
+            self.quarantine.append(part.quarantine)
+            if len(part.rows):
+                self._add(part, progress)
+                ids.append(part.ids)
+                recorded.append(np.asarray(part.rows["recorded_at"].cast(pa.int64())))
+                mails.append(part.mails)
+                coarse.append(part.coarse)
+        self._spill.end()
+        self._recorded_us = np.concatenate(recorded)
+        self._kept = np.ones(self._recorded_us.size, np.bool_)
+        self._mails, self._coarse = np.concatenate(mails), np.concatenate(coarse)
+        self._set_repeated_aside(np.concatenate(ids), folder)
+
+    def __len__(self) -> int:
+        """How many rows are kept."""
+        return int(self._kept.sum())
+
+    @property
+    def known_us(self) -> IntArray:
+        """When each kept row was known, UTC microseconds, [kept]."""
+        return self._recorded_us[self._kept]
+
+    @property
+    def tells_seconds(self) -> bool:
+        """Whether the times of kept mails are exact."""
+        mails, coarse = (int((which & self._kept).sum()) for which in (self._mails, self._coarse))
+        return are_exact(mails, coarse)
+
+    def set_aside(self, rows: IntArray, reasons: pa.Array) -> None:
+        """Put kept rows into quarantine.
+
+        Args:
+            rows: which of the kept rows, ascending, [n].
+            reasons: why, [n] strings.
+        """
+        self._refuse(np.flatnonzero(self._kept)[rows], reasons)
+
+    def namings(self, rows: IntArray | None = None, at_us: int = 0) -> pa.Table:
+        """How rows name their contacts, each naming once, and since when that is known.
+
+        Args:
+            rows: which of the kept rows are asked for, known at `at_us`; None: all, each known
+                when it was recorded.
+            at_us: UTC microseconds.
+
+        Returns:
+            `contact_id`, `keys` and `recorded_at`, and `number` of the naming.
+        """
+        chosen, times = self._kept, self._recorded_us
+        if rows is not None:
+            chosen = np.zeros_like(chosen)
+            chosen[np.flatnonzero(self._kept)[rows]] = True
+            times = np.full(chosen.size, at_us)
+        every = self._namings.namings()
+        places = list(self._spill.places())
+        first = earliest(
+            (self._namings.of_rows(i)[chosen[place]] for i, place in enumerate(places)),
+            (times[place][chosen[place]] for place in places),
+            len(every),
+        )
+        numbers = np.flatnonzero(first < np.iinfo(np.int64).max)
+        return (
+            every.take(pa.array(numbers))
+            .append_column("recorded_at", pa.array(first[numbers]).cast(UTC_TIME))
+            .append_column("number", pa.array(numbers))
+        )
+
+    def name(self, namings: pa.Table, assigned: Assignment) -> NamedEvents:
+        """Give each kept row its contact; set those aside that have none.
+
+        Args:
+            namings: as `namings` gave them for all kept rows.
+            assigned: the contact of each.
+        """
+        place = np.full(len(self._namings.namings()), -1, np.int64)
+        place[np.asarray(namings["number"])] = np.arange(len(namings))
+        nobody = np.asarray(assigned.contact_id.is_null())
+        if nobody.any():
+            masks = [
+                self._kept[part] & nobody[place[self._namings.of_rows(i)]]
+                for i, part in enumerate(self._spill.places())
+            ]
+            rows = np.flatnonzero(np.concatenate(masks))
+            self._refuse(rows, pa.array([SHARED_ONLY] * rows.size, pa.string()))
+        return NamedEvents(self, place, assigned)
+
+    def _add(self, part: _Part, progress: Callable[[str], None]) -> None:
+        before = len(self._spill) // TOLD_EVERY
+        self._spill.add(part.rows)
+        self._namings.add(part.namings, part.codes)
+        if len(self._spill) // TOLD_EVERY > before:
+            progress(f"events: {len(self._spill):,} rows checked so far")
+
+    def _set_repeated_aside(self, ids: IntArray, folder: Path) -> None:
+        """Keep the first row of each id; only rows whose ids' hashes are equal are compared."""
+        repeated = _repeated(ids)
+        groups = 1 + int(repeated.sum()) // COMPARED
+        schema = self._spill.schema.append(pa.field(_POSITION, pa.int64()))
+        spills = [Spill(folder / f"repeated-{i}.arrow", schema) for i in range(groups)]
+        for _, place, rows in self._spill.parts(repeated):
+            rows = rows.append_column(_POSITION, pa.array(np.arange(place.start, place.stop)))
+            group = np.where(repeated[place], ids[place] % groups, -1)
+            for i, spill in enumerate(spills):
+                spill.add(rows.filter(pa.array(group == i)))
+        later, reasons = [np.zeros(0, np.int64)], [pa.array([], pa.string())]
+        for spill in spills:
+            spill.end()
+            some = pa.concat_tables([schema.empty_table(), *(rows for _, _, rows in spill.parts())])
+            position = np.asarray(some[_POSITION])
+            found = later_rows(some.drop_columns(_POSITION), position, TableKind.EVENTS)
+            later.append(found[0])
+            reasons.append(found[1])
+            spill.remove()
+        order = np.argsort(np.concatenate(later))
+        told = pa.concat_arrays(reasons).take(pa.array(order))
+        self._refuse(np.concatenate(later)[order], told)
+
+    def _refuse(self, positions: IntArray, reasons: pa.Array) -> None:
+        bad = np.zeros(self._kept.size, np.bool_)
+        bad[positions] = True
+        for _, place, rows in self._spill.parts(bad):
+            first, end = np.searchsorted(positions, [place.start, place.stop])
+            some = rows.take(pa.array(positions[first:end] - place.start))
+            against = reasons.slice(first, end - first)
+            self.quarantine.append(sift(some, TableKind.EVENTS, against)[1])
+        self._kept[positions] = False
+
+
+class NamedEvents:
+    """The kept events of a log with the contact of each."""
+
+    def __init__(self, events: SpilledEvents, place: IntArray, assigned: Assignment) -> None:
+        """As `SpilledEvents.name` says."""
+        self._events, self._place, self._assigned = events, place, assigned
+
+    @property
+    def contacts(self) -> pa.Array:
+        """The contacts that have events, each once."""
+        return self._assigned.contact_id.drop_null().unique()
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The rows, of raw_schema; each is known no earlier than its link to its contact."""
+        events = self._events
+        for i, place, rows in events._spill.parts(events._kept):
+            kept = events._kept[place]
+            naming = self._place[events._namings.of_rows(i)[kept]]
+            known = np.maximum(events._recorded_us[place][kept], self._assigned.linked_at[naming])
+            changed = {
+                "contact_id": self._assigned.contact_id.take(pa.array(naming)),
+                "recorded_at": pa.array(known).cast(UTC_TIME),
+            }
+            rows = rows.filter(pa.array(kept))
+            columns = [changed.get(name, rows[name]) for name in rows.column_names]
+            yield pa.table(columns, schema=rows.schema)
+
+
+def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:
+    raw = part()
+    good = check_events(raw.rows, words)
+    rows = good.rows.combine_chunks()
+    ids = np.fromiter(map(hash, rows["event_id"].to_pylist()), np.int64, len(rows))
+    namings, codes = distinct_namings(rows)
+    refused = pa.concat_tables([raw.quarantine, good.quarantine])
+    return _Part(rows, refused, ids, namings, codes, *mail_minutes(rows))
+
+
+def _in_turn(
+    work: Callable[[Callable[[], RawTable]], _Part], parts: Iterable[Callable[[], RawTable]]
+) -> Iterator[_Part]:
+    """The results in the parts' order, a few of them worked on side by side."""
+    running: deque[Future[_Part]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for part in parts:
+            running.append(pool.submit(work, part))
+            if len(running) > WORKERS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _repeated(ids: IntArray) -> BoolArray:
+    """Which ids occur more than once, [n]."""
+    ordered = np.sort(ids)
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not several.size:
+        return np.zeros(ids.size, np.bool_)
+    return np.asarray(pc.is_in(pa.array(ids), value_set=pa.array(several)))
