@@ -22,7 +22,9 @@ from nurture_rl.logs.unify import Unified
 
 CONSENT = "consent"  # property of an event, and how such attributes of a contact begin
 # Reasons whose detail is nothing that a row said.
-_TELL_ALL = r"^(missing required field|redelivered|shared keys only|stray time):"
+_SAY_NOTHING = (
+    "missing required field|redelivered|shared keys only|stray time|no consent|not allowed|too old"
+)
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
 _NAMES = ("contact_id", "account_id", "event_id", "decision_id", "episode_id")  # of people
 _DAY_US = 86_400_000_000
@@ -42,7 +44,7 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
         rules: what is allowed.
     """
     rows = dict(unified.rows)
-    refused = [without_content(unified.quarantine)]
+    refused = [unified.quarantine]
     oldest = _oldest_us(rows[TableKind.EVENTS], rules.keep_days)
     agreed = _agreed(rows[TableKind.CONTACTS], rules)
     for kind, reasons in (
@@ -59,19 +61,16 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
             kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
             taken_off = _each_text(rows[kind][name], _only(kept))
             rows[kind] = _with(rows[kind], name, taken_off)
-    found = replace(unified, rows=rows, quarantine=_with_raw_left_out(pa.concat_tables(refused)))
+    found = replace(unified, rows=rows, quarantine=without_content(pa.concat_tables(refused)))
     return found if rules.key is None else _under_pseudonyms(found, rules.key)
 
 
 def without_content(quarantine: pa.Table) -> pa.Table:
-    """Refused rows with their file, line and reason alone; of the reason what no row said."""
-    said = quarantine["reason"].combine_chunks()
-    kinds = pc.replace_substring_regex(said, r"(?s):.*", "")
-    reasons = pc.if_else(pc.match_substring_regex(said, _TELL_ALL), said, kinds)
-    return _with_raw_left_out(_with(quarantine, "reason", reasons))
-
-
-def _with_raw_left_out(quarantine: pa.Table) -> pa.Table:
+    """Refused rows with file, line and reason alone; of a reason that quotes them the kind."""
+    said = quarantine["reason"]
+    kinds = pc.replace_substring_regex(said, "(?s):.*", "")
+    reasons = pc.if_else(pc.match_substring_regex(said, f"^({_SAY_NOTHING}):"), said, kinds)
+    quarantine = _with(quarantine, "reason", reasons)
     return _with(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
 
 
