@@ -27,6 +27,7 @@ _FIRST, _AFTER_LAST = (
 )
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INTEGER = r"^[+-]?\d{1,18}$"
+_OBJECTS = (pa.types.is_string, pa.types.is_struct, pa.types.is_map)
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -64,7 +65,11 @@ def convert_column(name: str, column: pa.Array, target: pa.DataType) -> Converte
 def canonical_objects(name: str, column: pa.Array) -> Converted:
     """JSON objects (text, struct or map) → text with sorted keys: equal objects, equal text."""
     column = _plain(column)
-    if not pa.types.is_string(column.type):
+    kind = column.type
+    if not any(fits(kind) for fits in (pa.types.is_null, *_OBJECTS)):
+        reason = reason_where(column.is_valid(), f"wrong type: {name} must be a JSON object")
+        return Converted(pa.nulls(len(column), pa.string()), reason)
+    if not pa.types.is_string(kind):
         cells = column.to_pylist()
         texts = [None if cell is None else _SORTED.encode(_object(cell)).decode() for cell in cells]
         column = pa.array(texts, pa.string())

@@ -116,6 +116,7 @@ def _find_parquet(path: Path, known: Sequence[str], kind: TableKind) -> Iterator
     before = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(PART_ROWS):
+            batch.validate(full=True)  # text that is not UTF-8 is found nowhere else
             lines = np.arange(before + 1, before + len(batch) + 1)
             before += len(batch)
             yield _split(pa.table(batch), lines, [], known, kind)

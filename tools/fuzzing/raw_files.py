@@ -48,7 +48,17 @@ _NUMBERS = (
     ),
     *("1e999", "NaN", "inf", "1,5", "--1", " 1", "١"),
 )
-_ODD = (*_TEXTS, *_NUMBERS, *_TIMES, [], {}, [None], [[1]], {"a": {"b": [1, None]}}, ["a:b", ""])
+_ODD: tuple[object, ...] = (
+    *_TEXTS,
+    *_NUMBERS,
+    *_TIMES,
+    [],
+    {},
+    [None],
+    [[1]],
+    {"a": {"b": [1, None]}},
+    ["a:b", ""],
+)
 
 
 def events(luck: random.Random, n: int) -> list[Row]:

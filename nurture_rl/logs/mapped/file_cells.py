@@ -90,6 +90,7 @@ def _opened(path: Path, encoding: str) -> IO[str]:
 
 def _parquet(path: Path) -> FileCells:
     table = pq.read_table(path)
+    table.validate(full=True)  # text that is not UTF-8 is found nowhere else
     columns = {name: _text(table[name].combine_chunks()) for name in table.column_names}
     return FileCells(columns, range(1, len(table) + 1), [])
 

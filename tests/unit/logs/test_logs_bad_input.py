@@ -15,6 +15,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.checks import check_contacts, check_decision_fields, check_events
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.duplicates import drop_duplicates
+from nurture_rl.logs.mapped.file_cells import read_cells
 from nurture_rl.logs.readers import RawTable, read_raw
 from nurture_rl.logs.schema import EVENT_TYPES, TableKind
 
@@ -327,6 +328,18 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     cut.write_bytes(gzip.compress(json.dumps(EVENT).encode())[:-9])
     with pytest.raises(LogError, match=r"expected events\.jsonl\.gz to be a whole"):
         read_raw(cut, TableKind.EVENTS)
+
+
+def test_text_in_parquet_that_is_not_utf8_breaks_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    text = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+    )
+    pq.write_table(pa.table({"event_id": text}), path)
+    with pytest.raises(LogError, match=r"expected events\.parquet to be a whole.*UTF8"):
+        read_raw(path, TableKind.EVENTS)
+    with pytest.raises(LogError, match=r"expected events\.parquet to be a whole.*UTF8"):
+        read_cells(path)
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:

@@ -144,3 +144,14 @@ def test_namings_are_told_apart() -> None:
     assert len(index.namings()) == len(rows)
     assert index.of_rows(0).tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 3, 4]
     assert index.of_rows(1).tolist() == [3, 4, 5, 6]
+
+
+def test_properties_that_are_no_objects_refuse_their_rows(folder: Path, tmp_path: Path) -> None:
+    row = {"event_id": "p", "contact_id": "c1", "occurred_at": "2024-03-01T10:00:00Z"}
+    odd = [{**row, "type": "visit", "properties": [1, 2]}]
+    pq.write_table(pa.Table.from_pylist(odd), folder / "events-odd.parquet")
+    summary = ingest_folder(folder, tmp_path / "out", None, None, lambda line: None)
+    rows = pq.read_table(tmp_path / "out" / "quarantine.parquet").to_pylist()
+    reasons = [one["reason"] for one in rows if one["file"] == "events-odd.parquet"]
+    assert reasons == ["wrong type: properties must be a JSON object"]
+    assert summary.tables[0].read == 306
