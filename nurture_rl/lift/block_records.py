@@ -43,7 +43,8 @@ class BlocksRead:
     ends_us: int  # when the answer is due, UTC
     over: bool  # that day has come
     rounds: int  # planned
-    compared: int  # rounds of which each block was as planned
+    compared: int  # rounds of which each block is over and was as planned
+    possible: int  # before the end: rounds that may be; then those that are compared
     least: int  # rounds below which nothing can be told
     rows: tuple[BlockRow, ...]
     carry_over: Mapping[str, CarryOver]  # by arm that is compared; empty before the end

@@ -28,8 +28,8 @@ _WARNS = 0.9  # level at which late days differ from early ones: a warning is ch
 def judged_blocks(log: LogTables, plan: Plan, journey: Journey) -> LiftReport:
     """Compare the blocks of every arm with those of business as usual, round by round.
 
-    Nothing is called better or worse before the planned end: with so few blocks no interval that
-    may be read at any time says much, and reading a fixed one again and again errs.
+    No figure is told before the planned end: with so few blocks no interval that may be read at any
+    time says much, and reading a fixed one again and again errs.
 
     Raises:
         LogError: nobody was decided for in the blocks.
@@ -39,7 +39,7 @@ def judged_blocks(log: LogTables, plan: Plan, journey: Journey) -> LiftReport:
     read = _Read(plan, plan.switchback, counts, log.as_of_us >= counts.ends_us)
     kpis = (journey.north_star, *journey.supporting)
     others = [arm for arm in plan.shares if arm != plan.usual]
-    enough = read.rounds.shape[0] >= _FEWEST
+    enough = read.over and read.rounds.shape[0] >= _FEWEST
     lifts = {
         arm: tuple(
             read.figure(arm, "supporting" if place else "north star", kpi, place)
@@ -58,7 +58,7 @@ def judged_blocks(log: LogTables, plan: Plan, journey: Journey) -> LiftReport:
         counts=SizesOfArms({arm: read.ran(arm) for arm in plan.shares}, dict(plan.shares), 1.0),
         notes=Notes(0, 0, 0, 0),
         lifts=lifts,
-        too_few=() if enough else tuple(others),
+        too_few=() if enough or not read.over else tuple(others),
         blocks=read.told(lifts, kpis),
     )
 
@@ -104,6 +104,11 @@ class _Read:
         pairs = zip(self.counts.arms, self.counts.faults, strict=True)
         return sum(name == arm and not fault for name, fault in pairs)
 
+    def possible(self) -> int:
+        """Rounds of which no block is spoilt so far."""
+        faults = np.array(self.counts.faults, object).reshape(-1, self.width)
+        return int(np.isin(faults, ["", NOT_OVER]).all(axis=1).sum())
+
     def _per_block(self, by_day: FloatArray, days: FloatArray) -> FloatArray:
         """Sums over some days of each block, [blocks]."""
         return np.asarray(by_day.reshape(-1, self.blocks.block_days) @ days)
@@ -136,7 +141,7 @@ class _Read:
         error = float(found.std(ddof=1)) / float(np.sqrt(found.size))
         worth = self.plan.worth.get(kpi.name)
         lower, upper = -np.inf, np.inf
-        if self.over and found.any():
+        if found.any():
             lower, upper = flipped_interval(found, self.plan.level)
         said = verdict_of(lower, upper, kpi.better, worth)
         reach = float(special.ndtri((1.0 + self.plan.level) / 2.0)) * error
@@ -159,7 +164,7 @@ class _Read:
             information=found.size * self.width / self.blocks.blocks,
             worth=worth,
             verdict=said,
-            tells_us=None if self.over else self.counts.ends_us,
+            tells_us=None,
         )
 
     def totals(self, arm: str, kpis: tuple[Kpi, ...]) -> ArmTotals:
@@ -167,7 +172,7 @@ class _Read:
         mine = self.rounds[:, list(self.plan.shares).index(arm)]
         means = {
             kpi.name: float(self.rates(place, self.counted)[mine].mean())
-            if mine.size
+            if self.over and mine.size
             else float("nan")
             for place, kpi in enumerate(kpis)
         }
@@ -186,7 +191,7 @@ class _Read:
                 ends_us=self.blocks.begins_us(block + 1),
                 at_risk=float(at_risk[block]),
                 means={
-                    kpi.name: float("nan") if fault == NOT_OVER else float(rates[place][block])
+                    kpi.name: float(rates[place][block]) if self.over else float("nan")
                     for place, kpi in enumerate(kpis)
                 },
                 compared=block in compared,
@@ -200,6 +205,7 @@ class _Read:
             over=self.over,
             rounds=self.blocks.blocks // self.width,
             compared=self.rounds.shape[0],
+            possible=self.rounds.shape[0] if self.over else self.possible(),
             least=least_rounds(self.plan.level),
             rows=rows,
             carry_over={arm: self.carry_over(arm) for arm in lifts} if halves else {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import isfinite
+from math import isfinite, sqrt
 from typing import Any
 
 import yaml
@@ -18,22 +18,25 @@ from nurture_rl.lift.judged_arms import LiftReport
 from nurture_rl.lift.next_experiment import POWER, NextExperiment, following_stage, next_name
 
 _MOST = 500  # rounds; more are no plan
+_MOST_BLOCKS = 1_000  # of a journey file
 
 
 def next_blocks(report: LiftReport) -> NextExperiment:
     """What the verdict, the harms and the precision of an experiment that deals time suggest."""
     read, arm = report.blocks, report.main_arm
     assert read is not None, "asked for where time is dealt"
+    if read.possible < read.least:
+        ran = "were" if read.over else "can be"
+        missing = f"{read.least} rounds of blocks as planned; {read.possible} {ran}"
+        why = (
+            "Too few rounds run as planned. Begin anew, and start the server before the first day."
+        )
+        return _begun(report, read, why, (missing,), report.plan.free)
     if not read.over:
         day = datetime.fromtimestamp(read.ends_us / 1e6, UTC).strftime("%Y-%m-%d")
         why = "It is judged once, at its planned end; change nothing."
         return NextExperiment("wait", why, (f"the rest of the blocks, until {day}",), None, None)
-    if arm is None or read.compared < read.least:
-        missing = f"{read.least} rounds of blocks as planned; {read.compared} were"
-        why = (
-            "Too few rounds ran as planned. Begin anew, and start the server before the first day."
-        )
-        return _begun(report, read, why, (missing,), report.plan.free)
+    assert arm is not None, "as many rounds as the level asks for can be compared"
     star, *others = report.lifts[arm]
     carried = read.carry_over.get(arm)
     if carried is not None and carried.differs:
@@ -52,7 +55,11 @@ def next_blocks(report: LiftReport) -> NextExperiment:
         )
         return _begun(report, read, why, (), report.plan.free)
     if star.verdict == "cannot tell yet":
-        known = f"±{(star.upper - star.lower) / 2.0:.3g} is known"
+        known = (
+            f"±{(star.upper - star.lower) / 2.0:.3g} is known"
+            if isfinite(star.lower)
+            else "no block differs from another"
+        )
         missing = f"a verdict on {star.name}: {known}" + (
             "; say in `worth` which difference is worth having" if star.worth is None else ""
         )
@@ -76,24 +83,37 @@ def next_blocks(report: LiftReport) -> NextExperiment:
     return _begun(report, read, why, (), report.plan.free)
 
 
-def rounds_needed(spread: float, worth: float, level: float) -> int | None:
-    """Rounds of blocks that tell a difference worth having with 80 % power.
-
-        the smallest m with  (t_{m-1}((1 + level) / 2) + t_{m-1}(0.8)) spread / sqrt(m) <= worth
+def rounds_needed(spread: float, worth: float, level: float, most: int = _MOST) -> int | None:
+    """Rounds of blocks that tell a difference worth having with about 80 % power.
 
     Args:
         spread: standard deviation of the differences within rounds, above 0.
         worth: the difference, above 0.
         level: of the interval.
+        most: rounds that may be suggested.
 
     Returns:
-        At least as many as the level asks for; None: more than 500.
+        At least as many as the level asks for; None: more than `most`.
     """
-    for m in range(max(least_rounds(level), 2), _MOST + 1):
-        reach = sum(float(special.stdtrit(m - 1, p)) for p in ((1.0 + level) / 2.0, POWER))
-        if reach * spread <= worth * m**0.5:
+    for m in range(max(least_rounds(level), 2), most + 1):
+        if _reach(m, level) * spread <= worth:
             return m
     return None
+
+
+def _reach(m: int, level: float) -> float:
+    """The difference that m rounds tell with about 80 % power, in spreads.
+
+        (t_{m-1}((1 + level) / 2) + t_{m-1}(0.8)) / sqrt(m)
+
+    In the least rounds that the level asks for all differences have to be of one sign: then it is
+    z(0.8^(1/m)), which is more.
+    """
+    tails = ((1.0 + level) / 2.0, POWER)
+    reach = sum(float(special.stdtrit(m - 1, p)) for p in tails) / sqrt(m)
+    if m > least_rounds(level):
+        return reach
+    return max(reach, float(special.ndtri(POWER ** (1.0 / m))))
 
 
 def _begun(
@@ -139,10 +159,11 @@ def _sized(report: LiftReport, read: BlocksRead) -> tuple[int, dict[str, float],
     if star is None or not isfinite(spread) or spread <= 0.0:
         return read.rounds, worth, "as before"
     if star.worth:
-        needed = rounds_needed(spread, star.worth, plan.level)
+        most = min(_MOST, _MOST_BLOCKS // len(plan.shares))
+        needed = rounds_needed(spread, star.worth, plan.level, most)
         if needed is not None:
             return needed, worth, f"tell {star.worth:g} with {POWER:.0%} power"
-        return read.rounds, worth, f"as before; {star.worth:g} would take over {_MOST} rounds"
+        return read.rounds, worth, f"as before; {star.worth:g} would take over {most} rounds"
     least = _least_worth(spread, read.rounds, plan.level)
     note = "as before, and `worth` is the least that they show: write what is worth having"
     return read.rounds, {star.name: least, **worth}, note
@@ -150,8 +171,7 @@ def _sized(report: LiftReport, read: BlocksRead) -> tuple[int, dict[str, float],
 
 def _least_worth(spread: float, rounds: int, level: float) -> float:
     """The least difference that so many rounds tell with 80 % power."""
-    reach = sum(float(special.stdtrit(rounds - 1, p)) for p in ((1.0 + level) / 2.0, POWER))
-    return float(f"{reach * spread / rounds**0.5:.2g}")
+    return float(f"{_reach(rounds, level) * spread:.2g}")
 
 
 def _next_first_day(blocks: Switchback, as_of_us: int) -> str:

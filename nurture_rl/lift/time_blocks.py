@@ -106,6 +106,8 @@ def _run(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The arm of each block by its decisions, and why a block cannot be compared.
 
+    What no later record mends is told before the block is over.
+
     Args:
         decisions: of the journey, [n].
         moments: when they were made, UTC, [n].
@@ -122,16 +124,16 @@ def _run(
         found = sorted(set(named[mine].tolist()))
         meant = None if plan.salt is None else block_arm(plan.salt, plan.shares, block)
         fault = ""
-        if edges[block + 1] > known_us:
-            fault = NOT_OVER
-        elif edges[block] < began_us:
+        if edges[block] < began_us:
             fault = "began before the experiment did"
-        elif not found:
-            fault = "nobody was decided for"
         elif not dealt[mine].all():
             fault = "has decisions that the experiment did not deal"
-        elif len(found) > 1 or found[0] not in plan.shares or meant not in (None, found[0]):
+        elif len(found) > 1 or {*found} - ({*plan.shares} if meant is None else {meant}):
             fault = f"has decisions of {', '.join(found)}, and its arm is {meant or 'one'}"
+        elif edges[block + 1] > known_us:
+            fault = NOT_OVER
+        elif not found:
+            fault = "nobody was decided for"
         arms.append(meant or (found[0] if len(found) == 1 else ""))
         faults.append(fault)
     return tuple(arms), tuple(faults)

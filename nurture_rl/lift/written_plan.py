@@ -78,18 +78,20 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
     named = f.text("journey")
     if named != journey.name:
         f.problem("journey", f"expected the journey of the log, {journey.name!r}, got {named!r}")
+    starts = _starts(f)
     figures = [kpi.name for kpi in (journey.north_star, *journey.supporting)]
     signals = [signal.name for signal in journey.signals]
     goals = read_goals(f, figures, signals, switchback=blocks)
     if blocks is not None:
         require_comparable(f, blocks, len(shares), goals.level)
         f.text("north_star", figures[0], among=figures[:1])
+        _require_begun(f, blocks, starts)
     plan = Plan(
         name=f.name_text("experiment"),
         unit=unit,
         shares=shares,
         usual=f.text("usual", among=sorted(shares)),
-        starts=_starts(f),
+        starts=starts,
         dealt_by=f.text("dealt_by") if f.has("dealt_by") else None,
         window_days=goals.window_days,
         units=goals.units,
@@ -105,6 +107,20 @@ def _read(f: Fields, journey: Journey, digest: str) -> Plan:
     )
     f.finish()
     return plan
+
+
+def _require_begun(f: Fields, blocks: Switchback, starts: datetime) -> None:
+    """Note a plan written by hand that begins within its first block: its round would be lost.
+
+    A server's says when the server began, whatever that costs.
+    """
+    first = datetime.fromtimestamp(blocks.begins_us(0) / 1e6, UTC)
+    if not f.has("dealt_by") and starts > first:
+        f.problem(
+            "starts",
+            f"expected no later than block 0, which begins at {first:%Y-%m-%dT%H:%M:%SZ} "
+            f"({blocks.zone}), got {f.data.get('starts')}, which is UTC",
+        )
 
 
 def _starts(f: Fields) -> datetime:

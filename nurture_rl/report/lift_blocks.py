@@ -23,20 +23,21 @@ from nurture_rl.report.tables import Table
 def block_answers(report: LiftReport) -> FirstScreen:
     """The first screen."""
     read, arm = _blocks(report), report.main_arm
+    if read.possible < read.least:
+        few = (
+            f"Cannot tell. {read.possible} of {read.rounds} rounds of blocks "
+            f"{'ran' if read.over else 'can run'} as planned, and {read.least} are the least."
+        )
+        nothing = "Nothing can be said."
+        after = "See below why blocks are left out, and begin anew."
+        return FirstScreen("open", few, nothing, nothing, after)
     if not read.over:
         rounds, ends = read.rounds, day(read.ends_us)
         due = f"It is read once, when its {rounds} rounds of blocks are over: {ends}."
         nothing = "Nothing is said before the planned end."
         wait = f"Change nothing until {ends}."
         return FirstScreen("open", f"Cannot tell yet. {due}", nothing, nothing, wait)
-    if arm is None or read.compared < read.least:
-        few = (
-            f"Cannot tell. {read.compared} of {read.rounds} rounds of blocks ran as planned, and "
-            f"{read.least} are the least."
-        )
-        nothing = "Nothing can be said."
-        after = "See below why blocks are left out, and begin anew."
-        return FirstScreen("open", few, nothing, nothing, after)
+    assert arm is not None, "as many rounds as the level asks for can be compared"
     star, hurt = report.lifts[arm][0], worse_figures(report.harms)
     kind = {"better": "released", "worse": "refused"}.get(star.verdict, "open")
     return FirstScreen(

@@ -76,9 +76,14 @@ def _faults(**changed: object) -> list[tuple[int, str]]:
 def test_blocks_that_were_not_as_planned_are_told() -> None:
     assert _faults() == []
     assert [block for block, fault in _faults(end=39.0) if fault == NOT_OVER] == [*range(5, 12)]
-    assert _faults(days=70) == [(10, "nobody was decided for"), (11, "nobody was decided for")]
+    for salt in ("s", None):
+        nobody = [(10, "nobody was decided for"), (11, "nobody was decided for")]
+        assert _faults(days=70, plan=block_plan(salt=salt)) == nobody
     late = block_plan(starts=datetime(2026, 4, 6, 8, tzinfo=UTC))
     assert _faults(plan=late) == [(0, "began before the experiment did")]
+
+    at_once = [fault for _, fault in _faults(plan=late, end=5.0)]  # no later record mends it
+    assert at_once == ["began before the experiment did", *[NOT_OVER] * 11]
 
     assert arm_on(9) == "policy"
     assert _faults(arm=lambda day: "usual" if day == 9 else arm_on(day)) == [

@@ -136,10 +136,10 @@ async function lift() {
   const worse = harms.filter((one) => one.verdict === "worse");
   const facts = [
     { what: "Verdict", says: star ? star.verdict : "cannot tell yet", bad: star?.verdict === "worse", good: star?.verdict === "better",
-      more: star ? `${told.arm} less ${told.against}, ${star.name}` : "too few can be compared yet" },
+      more: star ? `${told.arm} less ${told.against}, ${star.name}` : told.read_once ? "told once, at the planned end" : "too few can be compared yet" },
     { what: "Harm", says: worse.length ? worse.map((one) => one.name).join(", ") : harms.some((one) => one.upper !== null) ? "none is seen" : "not known yet", bad: worse.length > 0,
       more: harms.map((one) => `${one.name}: ${one.upper === null ? "nothing can be said yet" : `at most ${amount(one, one.upper)}`}`).join("; ") },
-    { what: "Read", says: told.as_of.slice(0, 10), more: `${percent(told.followed)} of the plan is followed up; among ${told.among}` },
+    { what: "Read", says: told.as_of.slice(0, 10), more: `${told.read_once ? "" : `${percent(told.followed)} of the plan is followed up; `}among ${told.among}` },
     planFact(look, told),
   ];
   const heads = ["figure", "role", told.arm || "arm", told.against, "difference", "interval", "verdict"];
