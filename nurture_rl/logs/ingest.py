@@ -21,11 +21,12 @@ from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
+from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.kept_private import kept_private, without_content
-from nurture_rl.logs.machine_marks import MachineSearch
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
+from nurture_rl.logs.page_rules import PAGES_FILE, PageRules, load_page_rules
 from nurture_rl.logs.places import places
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
 from nurture_rl.logs.readers import SUFFIXES, RawTable, read_cells, read_raw, typed
@@ -67,6 +68,7 @@ class Reading:
     journey: Journey | None = None  # words, horizon and name; None: the shipped words alone
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
     rules: PrivacyRules | None = None  # what may be written; None: all
+    pages: PageRules | None = None  # what addresses are about; None: what the log says itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def ingest_folder(
     which replaces an older `out` only when all is written. The tables do not depend on the order
     of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
     wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
-    folder) say what of the log may be written; under them the events must fit into memory.
+    folder) say what of the log may be written; under them the events must fit into memory. Rules
+    of pages (`pages.yaml`) say what addresses are about.
 
     Args:
         folder: where the raw files lie.
@@ -128,7 +131,8 @@ def ingest_folder(
         LogError: a file cannot be read, or no usable event or contact is left; in the latter
             case the quarantine is written to `<out>.quarantine.parquet`.
     """
-    reading = Reading(action_ids, catalog_hash, journey, now_us, load_privacy(folder))
+    rules, pages = load_privacy(folder), load_page_rules(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -145,9 +149,9 @@ def _ingest(
     namings = checked.events.namings()
     unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
     named = checked.events.name(namings, unified.events)
-    search = MachineSearch(checked.events.tells_seconds)
+    changes = EventChanges(checked.events.tells_seconds, reading.pages, reading.rules)
     if reading.rules is not None:
-        unified = _kept_private(unified, named, search, reading.rules)
+        unified = _kept_private(unified, named, changes, reading.rules)
     refused = pa.concat_tables([checked.refused, unified.quarantine])
     checked = replace(checked, rows=unified.rows, refused=refused)
     quarantine = checked.quarantine()
@@ -166,8 +170,8 @@ def _ingest(
         if TableKind.EVENTS in unified.rows:  # marked already
             written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
         else:
-            written = write_events(named.parts(), search.marked, events, room)
-        checked = replace(checked, notes=(*checked.notes, *search.notes()))
+            written = write_events(named.parts(), changes.changed, events, room)
+        checked = replace(checked, notes=(*checked.notes, *changes.notes()))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
@@ -177,11 +181,11 @@ def _ingest(
 
 
 def _kept_private(
-    unified: Unified, named: NamedEvents, search: MachineSearch, rules: PrivacyRules
+    unified: Unified, named: NamedEvents, changes: EventChanges, rules: PrivacyRules
 ) -> Unified:
     """What rules of privacy let be written, with the events in memory."""
     empty = raw_schema(TableKind.EVENTS).empty_table()
-    events = search.marked(pa.concat_tables([empty, *named.parts()]).combine_chunks())
+    events = changes.changed(pa.concat_tables([empty, *named.parts()]).combine_chunks())
     return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
 
 
@@ -286,7 +290,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
