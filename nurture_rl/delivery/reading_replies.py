@@ -99,6 +99,8 @@ def _client(options: RepliesOptions) -> PolicyClient | None:
         raise ConfigError("expected somebody to tell; give server=URL, or out=FILE of events")
     if options.out is not None and not options.out.endswith(".jsonl"):
         raise ConfigError(f"out: expected a name that ends in .jsonl, got {options.out}")
+    if options.out is not None and Path(options.out).resolve() == Path(options.unread).resolve():
+        raise ConfigError(f"out: expected another file than unread, got {options.out} for both")
     if not 0.0 < options.days < 36_500.0:
         raise ConfigError(f"days: expected above 0, got {options.days}")
     if not 0.0 <= options.hold_days <= 366.0:

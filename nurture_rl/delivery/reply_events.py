@@ -45,12 +45,15 @@ class ReplyReader:
 
     def read(self, mails: Iterable[ReplyMail]) -> FoundReplies:
         """The events of some mails, in their order; a mail that came twice counts once."""
-        found, known, waiting = FoundReplies(), set[str](), list[ReplyMail]()
+        found, waiting = FoundReplies(), list[ReplyMail]()
+        # Some programs give all their mails one Message-ID, and anybody can take another's.
+        known = set[tuple[str | None, ...]]()
         for mail in mails:
-            if mail.mail_id in known:
+            same = (mail.mail_id, mail.sender, mail.about, mail.subject, mail.text)
+            if same in known:
                 found.repeated += 1
                 continue
-            known.add(mail.mail_id)
+            known.add(same)
             waiting.append(mail)
             if len(waiting) == _SAME_TIME:
                 self._class(waiting, found)
@@ -74,15 +77,17 @@ class ReplyReader:
             found.unread.append(_to_read(mail, label, given, why, contacts))
         if cells is None or mail.written_us is None:
             return
-        told = f"{mail.mail_id}\n{sorted(cells.items())}"
-        name = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
-        for number, contact in enumerate(contacts):
+        owner = None if decision is None else self.contact_of(decision)
+        for contact in contacts:
+            told = f"{mail.mail_id}\n{contact}\n{sorted(cells.items())}"
+            name = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+            is_own = decision is not None and owner in (None, contact)
             row = {
-                "event_id": f"reply-{name}" + (f"-{number}" if number else ""),
+                "event_id": f"reply-{name}",
                 "contact_id": contact,
                 "occurred_at": utc_text(mail.written_us),
                 "source": "replies",
-                **({} if decision is None else {"decision_id": decision}),
+                **({"decision_id": decision} if is_own else {}),
                 **cells,
             }
             found.rows.append(row)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nurture_rl.errors import ConfigError
+
 MADE = "[!.]*"  # of a glob: names that are whole, and not those that a killed process left
 
 
@@ -55,6 +57,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     sync(path.parent)
+
+
+def require_apart(out: Path, source: Path) -> None:
+    """Refuse to replace what is read.
+
+    Raises:
+        ConfigError: the folder to make is the one that is read, or one around it.
+    """
+    if source.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(
+            f"out: expected a folder apart from what is read, got {out}, which would replace "
+            f"{source}; give another one"
+        )
 
 
 def _rename_over(partial: Path, path: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
-from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes
+from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
@@ -130,7 +130,9 @@ def ingest_folder(
     Raises:
         LogError: a file cannot be read, or no usable event or contact is left; in the latter
             case the quarantine is written to `<out>.quarantine.parquet`.
+        ConfigError: `out` would replace the folder.
     """
+    require_apart(out, folder)
     rules, pages = load_privacy(folder), load_page_rules(folder)
     reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,10 @@ from nurture_rl.logs.schema import TableKind
 from nurture_rl.logs.unify import Unified
 
 CONSENT = "consent"  # property of an event, and how such attributes of a contact begin
+# Reasons whose detail is nothing that a row said.
+_SAY_NOTHING = (
+    "missing required field|redelivered|shared keys only|stray time|no consent|not allowed|too old"
+)
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
 _NAMES = ("contact_id", "account_id", "event_id", "decision_id", "episode_id")  # of people
 _DAY_US = 86_400_000_000
@@ -62,7 +66,11 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
 
 
 def without_content(quarantine: pa.Table) -> pa.Table:
-    """Refused rows with their file, line and reason alone."""
+    """Refused rows with file, line and reason alone; of a reason that quotes them the kind."""
+    said = quarantine["reason"]
+    kinds = pc.replace_substring_regex(said, "(?s):.*", "")
+    reasons = pc.if_else(pc.match_substring_regex(said, f"^({_SAY_NOTHING}):"), said, kinds)
+    quarantine = _with(quarantine, "reason", reasons)
     return _with(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
 
 

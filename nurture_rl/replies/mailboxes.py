@@ -64,6 +64,8 @@ def _in_files(path: Path) -> Iterator[bytes]:
         raise ConfigError(f"mail: expected a mailbox at {path}, nothing is there")
     with path.open("rb") as file:
         first = file.read(5)
+    if not first:  # an mbox to which nothing has come yet
+        return
     if first != b"From ":
         yield _bytes(path)
         return
@@ -97,10 +99,17 @@ def _on_imap(place: str, days: float, password: str, ca_file: str | None) -> Ite
             _asked(line.select(f'"{folder}"', readonly=True), f"folder {folder}")
             since = datetime.now(UTC) - timedelta(days=days)
             day = f"{since.day:02d}-{_MONTHS[since.month - 1]}-{since.year}"
-            (numbers,) = _asked(line.uid("search", "SINCE", day), "search")
-            for number in numbers.decode("ascii").split():
+            found = _asked(line.uid("search", "SINCE", day), "search")
+            for number in b" ".join(one for one in found if one).decode("ascii").split():
                 told = _asked(line.uid("fetch", number, f"(BODY.PEEK[]<0.{_MOST_BYTES}>)"), "fetch")
                 yield from (one[1] for one in told if isinstance(one, tuple))
+    except UnicodeError as error:
+        raise DeliveryError(
+            f"{host}: expected user, password and folder of ASCII signs, as IMAP takes them (a "
+            f"folder's other signs in IMAP's own UTF-7), and numbers of mails, got: {error.reason}"
+            if isinstance(error, UnicodeEncodeError | UnicodeDecodeError)
+            else f"{host}: {error}"
+        ) from None
     except (OSError, imaplib.IMAP4.error) as error:
         raise DeliveryError(
             f"{host}: mail cannot be read: {error}; mend `mail`, or try again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.appraisal.journey_ranking import RankedJourney, ranked_journeys
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.atomic import atomic_folder, require_apart
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.progress import PROGRESS, shown_progress
 from nurture_rl.report.assess_page import answers, assess_markdown, assess_page
@@ -58,8 +59,10 @@ def assess(options: AssessOptions) -> VerbResult:
     folder = Path(options.path)
     if not folder.is_dir():
         raise LogError(f"path: expected the folder of a log at {folder}, it is not there")
+    require_apart(Path(options.out), folder)
     with shown_progress("assess"), tempfile.TemporaryDirectory(prefix="assess-") as work:
-        candidates = [(one, *_read(folder, one, Path(work))) for one in journeys]
+        left = Path(f"{options.out}.quarantine.parquet")
+        candidates = [(one, *_read(folder, one, Path(work), left)) for one in journeys]
         rows = ranked_journeys(candidates, entries)
     subtitle = f"{folder.name}: {len(candidates[0][1]):,} events"
     with atomic_folder(Path(options.out)) as partial:
@@ -88,13 +91,25 @@ def _entries(said: Sequence[str], journeys: Sequence[Journey]) -> dict[str, str]
     return found
 
 
-def _read(folder: Path, journey: Journey, work: Path) -> tuple[pa.Table, pa.Table]:
-    """Events and contacts of a log, by the words of a journey."""
+def _read(folder: Path, journey: Journey, work: Path, left: Path) -> tuple[pa.Table, pa.Table]:
+    """Events and contacts of a log, by the words of a journey; of an unusable one the quarantine.
+
+    Raises:
+        LogError: the log cannot be used; its refused rows are in `left`.
+    """
     tables = folder
     if not (folder / "summary.json").is_file():
         tables = work / journey.name
         PROGRESS.info("reading the log by the words of %s", journey.name)
-        ingest_folder(folder, tables, None, None, PROGRESS.info, journey=journey)
+        try:
+            ingest_folder(folder, tables, None, None, PROGRESS.info, journey=journey)
+        except LogError as error:
+            refused = tables.with_name(f"{tables.name}.quarantine.parquet")
+            if not refused.is_file():
+                raise
+            left.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(refused, left)
+            raise LogError(str(error).replace(str(refused), str(left))) from error
     events, contacts = (pq.read_table(tables / name) for name in _TABLES)
     return events, contacts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nurture_rl.logs.atomic import atomic_folder
+from nurture_rl.logs.atomic import atomic_folder, require_apart
 from nurture_rl.papers.trigger_paper import trigger_paper
 from nurture_rl.release.bundle import load_bundle
 from nurture_rl.report.papers_page import papers_page, papers_text
@@ -30,11 +30,12 @@ def papers(options: PapersOptions) -> VerbResult:
 
     Raises:
         BundleError: there is no bundle, or a byte of it was changed.
-        ConfigError: `trust` holds no public key.
+        ConfigError: `trust` holds no public key, or `out` would replace the bundle.
         OSError: the disk refuses.
     """
     folder, out = Path(options.bundle), Path(options.out)
     trust = None if options.trust is None else Path(options.trust)
+    require_apart(out, folder)
     paper = trigger_paper(load_bundle(folder), folder, trust)
     with atomic_folder(out) as partial:
         (partial / PAGE).write_text(papers_page(paper), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.workflow.assess_verb import NONE_YET, AssessOptions, assess
 
 BEGAN = datetime(2026, 1, 5, 9, 30, 7, tzinfo=UTC)
@@ -136,3 +138,22 @@ def test_wrong_settings(
     with pytest.raises(kind, match=said):
         assess(options(tmp_path, **changes))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_that_is_read_is_not_replaced(tmp_path: Path) -> None:
+    log(tmp_path / "log", meetings=1)
+    for out in ("log", "."):
+        with pytest.raises(ConfigError, match="apart from what is read"):
+            assess(options(tmp_path, out=str(tmp_path / out)))
+        with pytest.raises(ConfigError, match="apart from what is read"):
+            ingest_folder(tmp_path / "log", tmp_path / out, None, None, lambda line: None)
+    assert (tmp_path / "log" / "events.jsonl").is_file()
+
+
+def test_the_refused_rows_are_where_the_message_says(tmp_path: Path) -> None:
+    log(tmp_path / "log", meetings=1)
+    (tmp_path / "log" / "events.jsonl").write_text('{"event_id": "e"}\n', "utf-8")
+    left = tmp_path / "out.quarantine.parquet"
+    with pytest.raises(LogError, match=re.escape(f"reasons are in {left}")):
+        assess(options(tmp_path))
+    assert left.is_file()

@@ -150,6 +150,35 @@ def test_a_mail_in_two_places_counts_once_and_a_program_opts_nobody_out(folder: 
     assert (row["type"], row.get("reply_class")) == ("reply", None)
 
 
+def test_one_message_id_of_two_people_is_two_mails(folder: Path) -> None:
+    (folder / "recipients.csv").write_text(
+        "contact_id,email\nada,ada@firm.example\nbob,bob@firm.example\n", "utf-8"
+    )
+    no = "Please remove me from your mailing list."
+    same = {"Message-ID": "<0@firm.example>"}
+    write(folder, 1, "ada@firm.example", no, **same)
+    write(folder, 2, "bob@firm.example", no, **same)
+    replies(options(folder, out=str(folder / "out.jsonl")))
+    found = lines(folder / "out.jsonl")
+    assert [one["contact_id"] for one in found] == ["ada", "bob"]
+    assert len({one["event_id"] for one in found}) == 2
+
+
+def test_a_reply_to_somebody_elses_mail_names_no_decision(
+    folder: Path, server: RunningServer
+) -> None:
+    ids = planned(folder, server, "ada", "bob")
+    with scripted() as mail:
+        deliver(deliver_options(folder, server, smtp_port=mail.port))
+    forwarded = f"<{decision_digest(ids[0])}@news.example>"
+    write(folder, 1, address(folder, "bob"), "Unsubscribe me please.", In_Reply_To=forwarded)
+    out, ledger = folder / "replies.jsonl", str(folder / "deliveries.db")
+    replies(options(folder, server=server.url, out=str(out), ledger=ledger))
+    (row,) = lines(out)
+    assert (row["contact_id"], row["reply_class"]) == (f"bob.{folder.name}", "unsubscribe_request")
+    assert "decision_id" not in row
+
+
 def test_labelled_replies_of_ones_own_teach_and_check(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +201,7 @@ def test_labelled_replies_of_ones_own_teach_and_check(
     [
         ({"mail": ()}, ConfigError, "mail: expected at least one"),
         ({}, ConfigError, "somebody to tell"),
+        ({"out": "x.jsonl", "unread": "./x.jsonl"}, ConfigError, "another file than unread"),
         ({"out": "x.csv"}, ConfigError, r"ends in \.jsonl"),
         ({"out": "x.jsonl", "topics": ("cost=pricing",)}, ConfigError, "topics: expected KIND"),
         ({"out": "x.jsonl", "days": 0.0}, ConfigError, "days: expected above 0"),

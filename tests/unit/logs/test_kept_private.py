@@ -147,6 +147,24 @@ def test_pseudonyms_hide_everybody_and_change_nothing_else(tmp_path: Path) -> No
     assert all(one not in text for one in ("bob", "x.example", "acme", "cookie:c1"))
 
 
+def test_the_reason_of_a_refused_row_says_nothing_that_the_row_said(tmp_path: Path) -> None:
+    events = [
+        event(0, "sent"),
+        event(1, "asked by ada about her illness"),
+        event(2, "sent", at="ada@x.example"),
+        event(3, "page_view", page_category="her illness"),
+        {**event(4, "sent"), "value": "illness"},
+        {**event(5, "sent"), "contact_id": "none", "keys": []},
+        {**event(6, "sent"), "type": None},
+    ]
+    raw = write(tmp_path, events, [contact("ada@x.example")], "events: [sent]\n")
+    summary = ingested(tmp_path, raw)
+    assert sum(table.quarantined for table in summary.tables) == 6
+    reasons = [row["reason"] for row in rows(tmp_path, "quarantine")]
+    assert all(one not in " ".join(reasons) for one in ("ada", "illness", "none")), reasons
+    assert "missing required field: type" in reasons
+
+
 def test_another_key_is_another_log(tmp_path: Path) -> None:
     key_in(tmp_path)
     events, contacts = [event(0, "sent")], [contact("ada@x.example")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mailbox
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +40,35 @@ def test_an_mbox(tmp_path: Path) -> None:
         b"Message-ID: <1@a.example>",
         b"Message-ID: <2@a.example>",
     ]
+
+
+def test_an_mbox_to_which_nothing_came_has_no_mail(tmp_path: Path) -> None:
+    (tmp_path / "box").touch()
+    assert read(str(tmp_path / "box")) == []
+
+
+class Terse(socketserver.StreamRequestHandler):
+    """An IMAP server that says OK and no more."""
+
+    def handle(self) -> None:
+        """Answer until the client goes."""
+        self.wfile.write(b"* OK\r\n")
+        for line in self.rfile:
+            tag, word = line.split()[:2]
+            told = b"* CAPABILITY IMAP4rev1\r\n" if word == b"CAPABILITY" else b""
+            self.wfile.write(told + tag + b" OK done\r\n")
+
+
+def test_an_imap_server_that_names_no_mails_has_none_and_odd_signs_are_told() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Terse) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"imap://a@127.0.0.1:{server.server_address[1]}"
+        assert list(mails_in(place, 14.0, "p", None)) == []
+        with pytest.raises(DeliveryError, match="ASCII"):
+            list(mails_in(place, 14.0, "pä", None))
+        with pytest.raises(DeliveryError, match="ASCII"):
+            list(mails_in(f"{place}/Entw%C3%BCrfe", 14.0, "p", None))
+        server.shutdown()
 
 
 def test_files_of_one_mail_each(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ OURS = "To leave this list, unsubscribe here."
         (f"Oui.\n________________________________\nDe : Ada\n{OURS}", "Oui."),
         (f"> {OURS}\n\nPlease take me off.", "Please take me off."),
         ("On Monday, A wrote:\n> price?\n\ntoo dear\n\n> more\n\nstop", "too dear\n\nstop"),
+        (f"Yes.\n\nFrom: A\nSent: Monday\nTo: B\n\n{OURS}\n> {OURS}\n{OURS}", "Yes."),
+        ("> On 8 Jun, Ada wrote:\n\nstop", "stop"),
+        ("Hi,\n" + "> News\n" * 5_000 + "stop", "Hi,\nstop"),
         ("Yes.\n-- \nAda Long\nHead of everything", "Yes."),
         ("Ok\n\nSent from my phone", "Ok"),
         ("On Monday I wrote to you: no.", "On Monday I wrote to you: no."),
@@ -42,6 +45,8 @@ def test_own_words(text: str, kept: str) -> None:
         ("<style>p {color: red}</style><p>a &amp; b</p><script>stop()</script>", "a & b"),
         ("<p>one<p>two <b>big</b> words", "one\ntwo big words"),
         ("<blockquote><p>never closed", ""),
+        ("<p>No.</p><!-- <p>Stop</p> -->", "No."),
+        ("<!--[if !mso]><!--><p>a < b</p><!--<![endif]-->", "a b"),
     ],
 )  # fmt: skip
 def test_html(html: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.message import EmailMessage
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +137,62 @@ def test_any_bytes_are_read(data: st.DataObject) -> None:
     found = read_mail(whole[:start] + junk + whole[start + data.draw(st.integers(0, 40)) :])
     assert found.mail_id
     read_mail(junk)
+
+
+HEAD = b"From: ada@firm.example\r\nMessage-ID: <1@firm.example>\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"Content-Type: text/plain; charset=undefined\r\n\r\nStop.", "Stop."),
+        (b"Content-Type: text/plain; charset=idna\r\n\r\nStop..", "Stop.."),
+        (b'Content-Type: text/plain; charset="utf\x00-8"\r\n\r\nStop.', "Stop."),
+        (b"Date: Fri, 31 Dec 9999 23:59:00 -1200\r\n\r\nStop.", "Stop."),
+        (b"Content-Type: " + b"(" * 20_000 + b"\r\n\r\nStop.", "Stop."),
+        (b"Content-Type: message/rfc822\r\n\r\n" * 2_000 + b"Stop.", ""),
+        (b"Content-Type: text/html\r\n\r\n<p>Stop.</p>" + b"<a " * 130_000, "Stop."),
+        (b"Content-Type: text/html\r\n\r\n<p>Stop.</p>" + b"<!--" * 99_000, "Stop."),
+        (b"Content-Type: text/html\r\n\r\n<head><title>x</title><body>Stop.", "Stop."),
+    ],
+)
+def test_a_hostile_mail_is_read_as_far_as_it_goes_and_soon(raw: bytes, text: str) -> None:
+    found = read_mail(HEAD + raw)
+    assert found.sender == "ada@firm.example"
+    assert found.text.split("\n")[0] == text
+
+
+def test_what_a_mail_carries_is_nobodys_word_and_what_stands_beside_a_footer_is() -> None:
+    carrying = mail("Thanks!")
+    carrying.add_attachment(mail("Unsubscribe here."))
+    assert read_mail(carrying.as_bytes()).text == "Thanks!"
+    parts = "".join(
+        f"--b\nContent-Type: text/{kind}\n\n{text}\n"
+        for kind, text in (("html", "<p>Unsubscribe me.</p>"), ("plain", "Confidential."))
+    )
+    mixed = f"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{parts}--b--\n"
+    assert read_mail(mixed.encode()).text == "Unsubscribe me.\nConfidential."
+
+
+def test_a_report_that_is_no_bounce_is_a_programs() -> None:
+    delayed = report("delivery-status", "Final-Recipient: rfc822; a@b.example\nAction: delayed")
+    found = read_mail(delayed)
+    assert (found.notice, found.is_automatic) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("Pat O'Brien <Pat.O'Brien@firm.example>", "pat.o'brien@firm.example"),
+        ("'bob@firm.example' <bob@firm.example>", "bob@firm.example"),
+        ('"ceo@firm.example" <bob@other.example>', "bob@other.example"),
+    ],
+)
+def test_the_address_is_the_whole_address(said: str, address: str) -> None:
+    assert read_mail(f"From: {said}\n\nYes.".encode()).sender == address
+
+
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 +0000", "Fri, 1 Jan 2100 00:00 +0000"])
+def test_a_wrong_clock_moves_no_reply_before_consent_or_after_today(date: str) -> None:
+    raw = f"Received: from x by y; {DATE}\nFrom: a@b.example\nDate: {date}\n\nStop."
+    assert read_mail(raw.encode()).written_us == DATE_US
