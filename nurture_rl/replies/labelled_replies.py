@@ -30,7 +30,6 @@ LABELS = (
 KINDS = ("price", "timing", "authority", "need", "competitor", "trust", "fit")  # of objections
 _COLUMNS = ("label", "subject", "text")
 _SHIPPED = Path(__file__).with_name("labelled_replies.csv")
-_LONGEST = 100_000  # characters of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,6 @@ def read_labelled(path: Path) -> list[LabelledReply]:
         LogError: it cannot be read, lacks a column, or a row has an unknown label; the message
             names its line.
     """
-    csv.field_size_limit(_LONGEST)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)

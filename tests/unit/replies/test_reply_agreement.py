@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
+from nurture_rl.replies.labelled_replies import read_labelled
 from nurture_rl.replies.reply_agreement import agreement
 
 
@@ -25,3 +29,13 @@ def test_what_was_never_said_and_what_was_never_found() -> None:
     assert found.of("b").recall_interval == (0.0, 1.0)
     with pytest.raises(ValueError, match="at least one reply"):
         agreement([], [])
+
+
+def test_reading_labelled_replies_narrows_no_other_table(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("label,subject,text\nother,,Ok\n", "utf-8")
+    before = csv.field_size_limit(200_000)
+    try:
+        assert len(read_labelled(tmp_path / "mine.csv")) == 1
+        assert csv.field_size_limit() == 200_000
+    finally:
+        csv.field_size_limit(before)
