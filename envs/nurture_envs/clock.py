@@ -78,14 +78,19 @@ def weekday_of(local_us: Any) -> Any:
     return (local_us // DAY_US + _THURSDAY) % 7
 
 
+_OF_MACHINE = frozenset({"localtime", "posixrules"})  # files beside the zones, and no zones
+
+
 @lru_cache(maxsize=512)
 def require_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name.
 
     Raises:
-        TimeZoneError: no such zone.
+        TimeZoneError: no such zone, or one that is another on another machine.
     """
     try:
+        if name in _OF_MACHINE:
+            raise ValueError(f"{name} is whatever a machine is set to")
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is OSError
         raise TimeZoneError(

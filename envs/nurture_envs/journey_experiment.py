@@ -43,7 +43,7 @@ def read_experiment(
         shares=shares,
         usual=f.text("usual", "drip", among=USUAL_PROGRAMS),
         free=f.text("free", among=FREE_FACTORS) if f.has("free") else None,
-        salt=f.text("salt", name),
+        salt=f.name_text("salt") if f.has("salt") else name,
         goals=read_goals(f, figures, signals, whole, switchback),
         switchback=switchback,
     )
@@ -78,6 +78,9 @@ def read_switchback(f: Fields, shares: Mapping[str, float], named: str = "shares
     arms, first = len(shares), f.day("first_day")
     if f.data.get("first_day") is None:
         f.problem("first_day", "expected the day with which the first block begins, it is missing")
+    if first is not None and not 1970 <= first.year < 3000:
+        f.problem("first_day", f"expected a day from 1970 to 2999, got {first}")
+        first = None
     found = Switchback(
         first_day=first or date(1970, 1, 1),
         zone=_zone(f),

@@ -11,7 +11,13 @@ from nurture_rl.release.bundle import Bundle
 from nurture_rl.serving import roles as changes
 from nurture_rl.serving.arm_records import StartedPlan
 from nurture_rl.serving.layers import Layer, canary_arm, line_of
-from nurture_rl.serving.policies.arms import Arms, arms_of, experiment_hash, started_plan
+from nurture_rl.serving.policies.arms import (
+    Arms,
+    arms_of,
+    begun_in_words,
+    experiment_hash,
+    started_plan,
+)
 from nurture_rl.serving.policies.bundle_folder import BundleFolder
 from nurture_rl.serving.policies.lineup import Lineup
 from nurture_rl.serving.policies.policy_log import PolicyLog
@@ -354,7 +360,7 @@ class ActivePolicies:
         """Begin the experiment of the bundle; its plan is kept with it."""
         lineup, now_us = self._lineup_of(changes.began(experiment)(roles)), self._clock()
         plan = started_plan(self._first.journey, experiment, self._log.begins_us(now_us))
-        why = f"its plan, {plan.digest}, is written down and does not change any more"
+        why = begun_in_words(self._first.journey, plan)
         about = (f"begin experiment {plan.name}", None, roles, lineup.roles, why)
         self._log.add_policy_change(PolicyChange(now_us, SERVER, *about), plan)
         return lineup

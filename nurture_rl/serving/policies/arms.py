@@ -13,6 +13,7 @@ import yaml
 
 from nurture_envs.experiment import TIME, Experiment, dealt_arm
 from nurture_envs.journey import Journey
+from nurture_envs.journey_experiment import least_rounds
 from nurture_envs.switchback import block_arm
 from nurture_rl.errors import BundleError
 from nurture_rl.release.bundle import Bundle
@@ -177,6 +178,22 @@ def started_plan(journey: Journey, digest: str, now_us: int) -> StartedPlan:
         plan["velocity"] = {"signal": goals.velocity.signal, "days": goals.velocity.days}
     text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
     return StartedPlan(digest, journey.name, one.name, now_us, text)
+
+
+def begun_in_words(journey: Journey, plan: StartedPlan) -> str:
+    """What the log of policies says of an experiment that begins, and of blocks that it missed."""
+    said = f"its plan, {plan.digest}, is written down and does not change any more"
+    one = journey.experiment
+    blocks = None if one is None else one.switchback
+    if one is None or blocks is None or plan.began_us <= blocks.begins_us(0):
+        return said
+    missed = min(blocks.block_at(plan.began_us - 1) + 1, blocks.blocks)
+    width = len(one.shares)
+    rounds, lost = blocks.blocks // width, -(-missed // width)
+    return (
+        f"{said}; it begins after {missed} of its {blocks.blocks} blocks did, so {rounds - lost} "
+        f"of {rounds} rounds can be compared, and {least_rounds(one.goals.level)} are the least"
+    )
 
 
 def deals_time(plan: StartedPlan) -> bool:

@@ -21,7 +21,7 @@ from nurture_rl.serving.deciding.server_settings import ServerSettings
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.app import create_app
 from nurture_rl.serving.layers import PAUSED, canary_arm, layer_named
-from nurture_rl.serving.policies.arms import experiment_hash
+from nurture_rl.serving.policies.arms import begun_in_words, experiment_hash, started_plan
 from nurture_rl.serving.records import Decision
 from nurture_rl.serving.roles import canary, switched
 from nurture_rl.serving.storage.store import Store
@@ -104,6 +104,26 @@ def test_everybody_has_the_arm_of_the_block_and_decisions_say_so(
     served.store.close()
 
 
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        (0, ""),
+        (1, "after 1 of its 12 blocks did, so 5 of 6 rounds"),
+        (DAY_US, "after 1 of its 12 blocks did, so 5 of 6 rounds"),
+        (2 * DAY_US + 1, "after 3 of its 12 blocks did, so 4 of 6 rounds"),
+        (400 * DAY_US, "after 12 of its 12 blocks did, so 0 of 6 rounds"),
+    ],
+)
+def test_the_log_of_policies_says_which_blocks_an_experiment_misses(
+    bundle: Bundle, late: int, told: str
+) -> None:
+    plan = started_plan(bundle.journey, "e" * 16, MIDNIGHT + late)
+    said = begun_in_words(bundle.journey, plan).split("; it begins ")
+    assert [part.removesuffix(" can be compared, and 6 are the least") for part in said[1:]] == (
+        [told] if told else []
+    )
+
+
 def test_two_servers_and_a_clock_that_goes_back_agree_across_a_border(
     bundle: Bundle, postgres: PostgresServer
 ) -> None:
@@ -156,6 +176,8 @@ def test_who_was_decided_for_before_the_experiment_follows_the_blocks_as_well(
     assert {(one.arm, one.experiment) for one in before.values()} == {("policy", None)}
     first.store.close()
     served = trial_service(bundle, tmp_path / "s.db", clock)
+    told = str([row for rows in served.store.scan("policy_log") for row in rows])
+    assert "it begins after 1 of its 12 blocks did" in told
     made = decided(served, clock, 1, SOME).values()
     assert made
     assert {(one.arm, one.arm_share) for one in made} == {(ARM[ORDER[1]], 0.5)} == {("usual", 0.5)}
