@@ -50,7 +50,13 @@ def read_weekly(store: StoreReader, journey: Journey, folder: Path) -> list[Told
     export_log(store, exported)
     (plan_file,) = exported.glob("plan-*.yaml")
     plan = load_plan(plan_file, journey)
-    data = DataConfig("served", "folder", journey.name, str(exported), default_zone=ZONE)
+    data = DataConfig(
+        name="served",
+        source="folder",
+        journey=journey.name,
+        path=str(exported),
+        default_zone=ZONE,
+    )
     workshop = Workshop(folder, lambda line: None)
     ingested = ingest(workshop, data, journey, raw_log(workshop, data, journey, 0))
     last = DAYS + plan.window_days + max(journey.delays) + 2
