@@ -251,8 +251,7 @@ _ALL = (
         makes="events for `ingest` or for a server, and a file of what a person has to read",
         examples=(
             "nurture replies mail=[inbox.mbox] out=events-replies.jsonl",
-            "nurture replies mail=[imaps://hello%40firm.example@mail.firm.example/INBOX] "
-            "password_file=mail.key server=https://policy.example",
+            "nurture replies mail=[inbox.mbox] server=https://policy.example key_file=policy.key",
         ),
         settings="nurture_rl.delivery.reading_replies:RepliesOptions",
         work="nurture_rl.delivery.reading_replies:replies",
