@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nurture_rl.client import OptOutNotStored, PolicyClient
+from nurture_rl.client import EventReport, OptOutNotStored, PolicyClient
 from nurture_rl.delivery.delivery_ledger import DeliveryLedger, DeliveryOutcome
 from nurture_rl.delivery.mail_bytes import decision_digest
 from nurture_rl.delivery.planned_sends import utc_text
@@ -31,14 +32,24 @@ class OutcomeReports:
             for one in self._ledger.unreported(_MOST + len(self.refused))
             if one.decision_id not in self.refused
         ]:
-            try:
-                report = self._client.report([event_of(one) for one in found])
-            except OptOutNotStored as error:
-                report = error.report
+            report = reported(self._client, [event_of(one) for one in found])
             for row in report.rejected:
                 self.refused[found[row["row"]].decision_id] = str(row["reason"])
             ids = [one.decision_id for one in found]
             self._ledger.report([name for name in ids if name not in self.refused])
+
+
+def reported(client: PolicyClient, rows: Sequence[Mapping[str, Any]]) -> EventReport:
+    """Tell the policy server; what it refuses stands in the report, opt-outs too.
+
+    Raises:
+        ServerAway: it does not answer.
+        ServerRefusal: it takes none of the events.
+    """
+    try:
+        return client.report(rows)
+    except OptOutNotStored as error:
+        return error.report
 
 
 def event_of(outcome: DeliveryOutcome) -> dict[str, Any]:

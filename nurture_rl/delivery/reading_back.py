@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from nurture_rl.client import OptOutNotStored, PolicyClient, ServerAway, ServerRefusal
+from nurture_rl.client import PolicyClient, ServerAway, ServerRefusal
 from nurture_rl.delivery.address_book import contacts_by_address
 from nurture_rl.delivery.deliver_options import client_of
+from nurture_rl.delivery.outcome_reports import reported
 from nurture_rl.delivery.planned_sends import utc_text
 from nurture_rl.delivery.providers.http_line import HttpLine, HttpReply, NoReply, http_server
 from nurture_rl.delivery.providers.http_sender import meaning_of
@@ -229,10 +230,7 @@ class _Reports:
             rows += [event_of(one, name) for name in names]
         for start in range(0, len(rows), _MOST):
             part = rows[start : start + _MOST]
-            try:
-                told = self._client.report(part)
-            except OptOutNotStored as error:
-                told = error.report
+            told = reported(self._client, part)
             self._stored += told.stored
             self._repeated += told.repeated
             self._types.update(row["type"] for row in part)

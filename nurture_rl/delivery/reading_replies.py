@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nurture_rl.client import OptOutNotStored, PolicyClient, ServerAway, ServerRefusal
+from nurture_rl.client import PolicyClient, ServerAway, ServerRefusal
 from nurture_rl.delivery.address_book import contacts_by_address
 from nurture_rl.delivery.answered_mails import decisions_by_digest
 from nurture_rl.delivery.deliver_options import client_of, secret_of
+from nurture_rl.delivery.outcome_reports import reported
 from nurture_rl.delivery.reply_events import FoundReplies, ReplyReader
 from nurture_rl.errors import ConfigError, DeliveryError
 from nurture_rl.logs.atomic import atomic_write_bytes
@@ -168,9 +169,7 @@ def _reported(client: PolicyClient, rows: Sequence[Mapping[str, Any]]) -> list[s
     stored = repeated = 0
     for start in range(0, len(ordered), _MOST):
         try:
-            told = client.report(ordered[start : start + _MOST])
-        except OptOutNotStored as error:
-            told = error.report
+            told = reported(client, ordered[start : start + _MOST])
         except (ServerAway, ServerRefusal) as error:
             raise DeliveryError(
                 f"the policy server did not do as asked: {error}; what it took is kept, and the "

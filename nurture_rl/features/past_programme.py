@@ -20,6 +20,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features.bins import DecidedContacts, index_contacts, local_times, signal_events
 from nurture_rl.features.contact_times import NONE, contact_times
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.schema import DECISIONS, OF_PROPENSITY, WALL_TIME
 from nurture_rl.wording import counted
 
@@ -115,8 +116,7 @@ def with_topics(events: pa.Table, journey: Journey) -> pa.Table:
     place = pc.index_in(_flat(events["message_id"]), value_set=pa.array(list(topics), pa.string()))
     of_message = pc.take(pa.array(list(topics.values()), pa.string()), place)
     filled = pc.coalesce(_flat(events["topic"]), of_message)
-    at = events.schema.get_field_index("topic")
-    return events.set_column(at, events.schema.field("topic"), filled)
+    return with_column(events, "topic", filled)
 
 
 def told_sends(past: PastDecisions) -> list[str]:

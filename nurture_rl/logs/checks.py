@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
 from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import TableKind
@@ -50,7 +51,7 @@ def check_events(rows: pa.Table, words: Vocabulary = SHIPPED_WORDS) -> RawTable:
         words: the types and reply classes that are known.
     """
     recorded = pc.coalesce(rows["recorded_at"], rows["occurred_at"])
-    rows = _replace(_filled(rows, TableKind.EVENTS), "recorded_at", recorded)
+    rows = with_column(_filled(rows, TableKind.EVENTS), "recorded_at", recorded)
     reasons = [
         *_common_reasons(rows, TableKind.EVENTS),
         unknown_word(rows, "type", words.event_types, UNKNOWN_TYPE, _ADVICE),
@@ -75,7 +76,7 @@ def check_contacts(rows: pa.Table) -> RawTable:
     """
     stated = pc.cast(rows["time_zone"].is_valid(), pa.float64())
     confidence = pc.coalesce(rows["zone_confidence"], stated)
-    rows = _replace(_filled(rows, TableKind.CONTACTS), "zone_confidence", confidence)
+    rows = with_column(_filled(rows, TableKind.CONTACTS), "zone_confidence", confidence)
     outside = pc.or_(pc.less(confidence, 0.0), pc.greater(confidence, 1.0))
     reasons = [
         *_common_reasons(rows, TableKind.CONTACTS),
@@ -155,12 +156,8 @@ def _missing_fields(rows: pa.Table, names: Sequence[str], nobody: pa.Array | Non
 
 def _filled(rows: pa.Table, kind: TableKind) -> pa.Table:
     for name, value in _ABSENT[kind].items():
-        rows = _replace(rows, name, pc.fill_null(rows[name], value))
+        rows = with_column(rows, name, pc.fill_null(rows[name], value))
     return rows
-
-
-def _replace(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
-    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
 
 
 def _column(values: pa.ChunkedArray) -> pa.Array:

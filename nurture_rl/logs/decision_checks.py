@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.precision import (
     FLOOR,
     match_tolerance,
@@ -166,11 +167,7 @@ def _settled(rows: pa.Table, action_ids: tuple[str, ...] | None) -> pa.Table:
     values = np.where(off[lottery.row], wanted, lottery.probability)
     ends = np.append(lottery.starts, lottery.row.size)
     lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values))
-    return rows.set_column(
-        rows.schema.get_field_index("probabilities"),
-        rows.schema.field("probabilities"),
-        lists.cast(column.type),
-    )
+    return with_column(rows, "probabilities", lists.cast(column.type))
 
 
 def _lottery(rows: pa.Table) -> _Lottery:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nurture_envs.journey import Journey
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.wording import counted
 
 _ABSENT = {"deferred": False, "policy_id": "logged", "arm": "logged"}
@@ -97,6 +98,4 @@ def _possible(rows: pa.Table) -> pa.Array:
 
 
 def _filled(rows: pa.Table, name: str, value: pa.Scalar | pa.Array) -> pa.Table:
-    place = rows.schema.get_field_index(name)
-    column = rows[name].combine_chunks()
-    return rows.set_column(place, rows.schema.field(name), pc.coalesce(column, value))
+    return with_column(rows, name, pc.coalesce(rows[name].combine_chunks(), value))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nurture_rl.identity.resolve import Identities, MergedContact
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.machine_marks import BY
 from nurture_rl.logs.privacy_rules import PrivacyRules
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
@@ -60,7 +61,7 @@ def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
         if allowed is not None:
             kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
             taken_off = _each_text(rows[kind][name], _only(kept))
-            rows[kind] = _with(rows[kind], name, taken_off)
+            rows[kind] = with_column(rows[kind], name, taken_off)
     found = replace(unified, rows=rows, quarantine=without_content(pa.concat_tables(refused)))
     return found if rules.key is None else _under_pseudonyms(found, rules.key)
 
@@ -70,8 +71,8 @@ def without_content(quarantine: pa.Table) -> pa.Table:
     said = quarantine["reason"]
     kinds = pc.replace_substring_regex(said, "(?s):.*", "")
     reasons = pc.if_else(pc.match_substring_regex(said, f"^({_SAY_NOTHING}):"), said, kinds)
-    quarantine = _with(quarantine, "reason", reasons)
-    return _with(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
+    quarantine = with_column(quarantine, "reason", reasons)
+    return with_column(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
 
 
 def _oldest_us(events: pa.Table, keep_days: float | None) -> int | None:
@@ -168,10 +169,6 @@ def _each_text(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Arra
     return pa.array(texts, pa.string()).take(coded.indices)
 
 
-def _with(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
-
-
 def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
     def hidden(name: str) -> str:
         return pseudonym(name, key)
@@ -184,11 +181,11 @@ def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
     for kind, table in found.rows.items():
         for name in _NAMES:
             if name in table.column_names:
-                table = _with(table, name, _each_text(table[name], hidden))
+                table = with_column(table, name, _each_text(table[name], hidden))
         keys = table["keys"].combine_chunks()
         flat = _each_text(pa.chunked_array([keys.flatten()]), hidden_key)
         keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
-        rows[kind] = _with(table, "keys", keys)
+        rows[kind] = with_column(table, "keys", keys)
     old = found.identities
     names = _each_text(pa.chunked_array([old.key]), hidden_key)
     order = pc.sort_indices(names)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nurture_rl.logs.changed_columns import with_cells
 from nurture_rl.wording import counted
 
 BY = "machine_by"  # property that says why an event is a machine's
@@ -245,19 +246,10 @@ def _bursts(is_click: Bools, mail_of: Ints, at: Ints, url: Ints) -> Bools:
 
 def _with_marks(events: pa.Table, rows: Ints, by: NDArray[np.object_]) -> pa.Table:
     """The events with flag and reason of some rows."""
-    flags = events["is_machine"].to_numpy().copy()
-    flags[rows] = True
     said = events["properties"].take(pa.array(rows)).to_pylist()
     marked = [_noted(text, reason) for text, reason in zip(said, by, strict=True)]
-    mask = np.zeros(len(events), bool)
-    mask[rows] = True
-    properties = pc.replace_with_mask(
-        events["properties"].combine_chunks(), pa.array(mask), pa.array(marked, pa.string())
-    )
-    place = events.schema.get_field_index("is_machine")
-    changed = events.set_column(place, events.schema.field(place), pa.array(flags))
-    place = events.schema.get_field_index("properties")
-    return changed.set_column(place, events.schema.field(place), properties)
+    flagged = with_cells(events, "is_machine", rows, pa.array(np.ones(len(rows), np.bool_)))
+    return with_cells(flagged, "properties", rows, pa.array(marked, pa.string()))
 
 
 def _noted(text: str, reason: str) -> str:

@@ -17,6 +17,7 @@ import yaml
 
 from nurture_envs.fields import Fields
 from nurture_rl.errors import LogError
+from nurture_rl.logs.changed_columns import with_cells
 
 PAGES_FILE = "pages.yaml"
 _VIEW, _CLICK = "page_view", "click"
@@ -150,7 +151,7 @@ class PageReading:
             text if one is None else _with_parts(text, one)
             for text, one in zip(properties.to_pylist(), rule_of, strict=True)
         ]
-        return _replaced(events, "properties", rows, pa.array(texts, pa.string()))
+        return with_cells(events, "properties", rows, pa.array(texts, pa.string()))
 
     def _count(
         self, urls: pa.DictionaryArray, found: Sequence[tuple[str, PageRule | None]], own: pa.Array
@@ -193,12 +194,4 @@ def _with_parts(text: str, rule: PageRule) -> str:
 
 def _filled(events: pa.Table, name: str, rows: np.ndarray, said: pa.Array) -> pa.Table:
     own = events[name].combine_chunks().take(pa.array(rows))
-    return _replaced(events, name, rows, pc.coalesce(own, said))
-
-
-def _replaced(events: pa.Table, name: str, rows: np.ndarray, values: pa.Array) -> pa.Table:
-    mask = np.zeros(len(events), np.bool_)
-    mask[rows] = True
-    whole = pc.replace_with_mask(events[name].combine_chunks(), pa.array(mask), values)
-    place = events.schema.get_field_index(name)
-    return events.set_column(place, events.schema.field(place), whole)
+    return with_cells(events, name, rows, pc.coalesce(own, said))

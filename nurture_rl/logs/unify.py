@@ -19,6 +19,7 @@ from nurture_rl.identity.resolve import (
     assign_contacts,
     resolve_identities,
 )
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.quarantine import SHARED_ONLY, reason_where, sift
 from nurture_rl.logs.schema import IDENTITY, QUARANTINE, UTC_TIME, TableKind
 
@@ -103,8 +104,4 @@ def _known_at(rows: pa.Table, kind: TableKind) -> IntArray:
 def _named(rows: pa.Table, kind: TableKind, assigned: Assignment) -> tuple[pa.Table, pa.Table]:
     nobody = assigned.contact_id.is_null()
     kept, refused = sift(rows, kind, reason_where(nobody, SHARED_ONLY))
-    return _replace(kept, "contact_id", assigned.contact_id.drop_null()), refused
-
-
-def _replace(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
+    return with_column(kept, "contact_id", assigned.contact_id.drop_null()), refused

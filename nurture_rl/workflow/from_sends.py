@@ -20,6 +20,7 @@ from nurture_envs.guardrails.reasons import reason_names
 from nurture_envs.journey import Journey
 from nurture_rl.features.past_masks import past_reasons
 from nurture_rl.features.past_programme import past_decisions, told_sends, with_topics
+from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.places import PLACES
 from nurture_rl.logs.quarantine import BROKEN
@@ -159,9 +160,7 @@ def estimate(out: Path, table: pa.Table, journey: Journey) -> tuple[pa.Table, tu
     decisions = pq.read_table(tables / "decisions.parquet")
     row = pc.index_in(_flat(decisions["decision_id"]), value_set=_flat(table["decision_id"]))
     for name in ("propensity", "probabilities", "mask"):
-        at = decisions.schema.get_field_index(name)
-        column = pc.take(_flat(table[name]), row)
-        decisions = decisions.set_column(at, decisions.schema.field(name), column)
+        decisions = with_column(decisions, name, pc.take(_flat(table[name]), row))
     _keep(tables, decisions)
     return table, told
 
@@ -280,8 +279,7 @@ def _with_columns(table: pa.Table, **values: NDArray[np.generic]) -> pa.Table:
         if value.ndim == 2:
             ends = pa.array(np.arange(len(value) + 1) * value.shape[1], pa.int32())
             column = pa.ListArray.from_arrays(ends, column)
-        at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(name), column)
+        table = with_column(table, name, column)
     return table
 
 
