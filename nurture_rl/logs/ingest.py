@@ -23,6 +23,7 @@ from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules, load_identity
 from nurture_rl.logs.kept_private import kept_private, without_content
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
@@ -69,6 +70,7 @@ class Reading:
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
+    people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,14 @@ def ingest_folder(
 
     Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .tsv, .jsonl, all but the
     first also .gz), and files of any name and columns that a mapping (`*.map.yaml`) beside them
-    names; decisions may be absent, and every other file is named. Writes events,
-    contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
-    which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
-    wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
+    names; decisions may be absent, and every other file is named. Writes events, contacts,
+    decisions, identity, merges, places and quarantine as Parquet and `summary.json` into `out`,
+    which replaces an older `out` only when all is written. The tables depend neither on the order
+    of the input's rows nor on rows delivered twice. Events may be more than fit into memory: they
+    wait on disk beside `out` until all are read. Rules of privacy (`privacy.yaml` in the
     folder) say what of the log may be written; under them the events must fit into memory. Rules
-    of pages (`pages.yaml`) say what addresses are about.
+    of pages (`pages.yaml`) say what addresses are about, rules of identity (`identity.yaml`) who is
+    whom beyond shared keys; every merge is a row of `merges.parquet`.
 
     Args:
         folder: where the raw files lie.
@@ -133,8 +136,8 @@ def ingest_folder(
         ConfigError: `out` would replace the folder.
     """
     require_apart(out, folder)
-    rules, pages = load_privacy(folder), load_page_rules(folder)
-    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages)
+    rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -149,7 +152,7 @@ def _ingest(
     checked = _read_and_check(folder, reading, room, progress)
     _require_usable(checked, folder, out)
     namings = checked.events.namings()
-    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
+    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE, reading.people)
     named = checked.events.name(namings, unified.events)
     changes = EventChanges(checked.events.tells_seconds, reading.pages, reading.rules)
     if reading.rules is not None:
@@ -173,8 +176,9 @@ def _ingest(
             written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
         else:
             written = write_events(named.parts(), changes.changed, events, room)
-        checked = replace(checked, notes=(*checked.notes, *changes.notes()))
+        checked = replace(checked, notes=(*checked.notes, *unified.notes, *changes.notes()))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
+        pq.write_table(unified.merges, made / "merges.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
         summary = _summarise(checked, quarantine, tables, unified, added, written)
@@ -292,7 +296,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name

@@ -182,19 +182,19 @@ def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
         for name in _NAMES:
             if name in table.column_names:
                 table = with_column(table, name, _each_text(table[name], hidden))
-        keys = table["keys"].combine_chunks()
-        flat = _each_text(pa.chunked_array([keys.flatten()]), hidden_key)
-        keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
-        rows[kind] = with_column(table, "keys", keys)
+        rows[kind] = with_column(table, "keys", _each_key(table["keys"], hidden_key))
     old = found.identities
     names = _each_text(pa.chunked_array([old.key]), hidden_key)
     order = pc.sort_indices(names)
     taken = np.asarray(order)
+    place = np.argsort(taken)  # of each old key among the new ones
     identities = Identities(
         key=names.take(order),
         contact_id=_each_text(pa.chunked_array([old.contact_id]), hidden).take(order),
         linked_at=old.linked_at[taken],
         shared=old.shared[taken],
+        towards_name=place[old.towards_name[taken]],
+        degree=old.degree[taken],
         merged=tuple(
             sorted(
                 (
@@ -205,7 +205,23 @@ def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
             )
         ),
     )
-    return replace(found, rows=rows, identities=identities)
+    merges = _hidden_merges(found.merges, hidden, hidden_key)
+    return replace(found, rows=rows, identities=identities, merges=merges)
+
+
+def _hidden_merges(
+    merges: pa.Table, hidden: Callable[[str], str], hidden_key: Callable[[str], str]
+) -> pa.Table:
+    for name in ("left", "right", "contact_id"):
+        merges = with_column(merges, name, _each_text(merges[name], hidden))
+    merges = with_column(merges, "keys", _each_key(merges["keys"], hidden_key))
+    return merges.sort_by([(name, "ascending") for name in ("left", "right", "by")])
+
+
+def _each_key(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.ListArray:
+    lists = column.combine_chunks()
+    flat = _each_text(pa.chunked_array([lists.flatten()]), change)
+    return pa.ListArray.from_arrays(_offsets(lists), flat, mask=lists.is_null())
 
 
 def _offsets(lists: pa.ListArray) -> pa.Array:
