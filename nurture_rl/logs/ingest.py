@@ -20,13 +20,14 @@ from nurture_rl.logs.checks import check_contacts, check_decision_fields
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
+from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
 from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules, load_identity
 from nurture_rl.logs.kept_private import kept_private, without_content
-from nurture_rl.logs.mapped.mapped_rows import read_mapped
-from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
+from nurture_rl.logs.mapped.mapped_rows import mapped_tables
+from nurture_rl.logs.mapped.mapping_file import SUFFIX
 from nurture_rl.logs.page_rules import PAGES_FILE, PageRules, load_page_rules
 from nurture_rl.logs.places import places
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
@@ -172,11 +173,16 @@ def _ingest(
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
         events = made / f"{TableKind.EVENTS}.parquet"
+        may = None if reading.rules is None else reading.rules.events
+        derived = DerivedEvents(reading.journey, may)
         if TableKind.EVENTS in unified.rows:  # marked already
-            written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
+            marked = [unified.rows[TableKind.EVENTS]]
+            written = write_events(marked, derived.with_derived, events, room)
         else:
-            written = write_events(named.parts(), changes.changed, events, room)
-        checked = replace(checked, notes=(*checked.notes, *unified.notes, *changes.notes()))
+            whole, change = named.parts(), changes.changed
+            written = write_events(whole, lambda r: derived.with_derived(change(r)), events, room)
+        notes = (*checked.notes, *unified.notes, *changes.notes(), *derived.notes())
+        checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(unified.merges, made / "merges.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
@@ -195,14 +201,10 @@ def _kept_private(
     return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
 
 
-def _same(rows: pa.Table) -> pa.Table:
-    return rows
-
-
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
-    mapped = _mapped_tables(folder)
+    mapped = mapped_tables(folder)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]
@@ -266,20 +268,6 @@ def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callab
             yield partial(typed, cells, path.name, TableKind.EVENTS)
     for table in mapped:
         yield partial(replace, table)
-
-
-def _mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
-    """What mappings of the folder give, by table and name of the file.
-
-    Raises:
-        LogError: a mapping, or a file that one names, cannot be read.
-    """
-    found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
-    for mapping in mappings_in(folder):
-        for path in mapping.files():
-            for kind, table in read_mapped(mapping, path).items():
-                found[kind][path.name] = table
-    return found
 
 
 def _without_chance(decisions: pa.Table) -> list[str]:

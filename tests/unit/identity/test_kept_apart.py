@@ -45,7 +45,7 @@ def test_a_key_of_two_who_are_not_the_same_names_nobody() -> None:
 
 def test_of_a_chain_of_keys_the_one_that_most_are_seen_with_gives_way() -> None:
     chain = records(
-        (["id:anna", "cookie:1"], 1),
+        (["id:anna", "cookie:1"], 9),
         (["cookie:1", "email:info@x"], 2),
         (["id:ben", "email:info@x"], 3),
         (["id:cleo", "email:info@x"], 4),

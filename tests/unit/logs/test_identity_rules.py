@@ -34,7 +34,7 @@ PLANTED = planted_people(120, seed=5, twins=0.0)
 def contact(number: int) -> Row:
     """Later rows were made later: row 7 on day 7 of a leap year."""
     created = f"2024-{1 + number // 28:02d}-{1 + number % 28:02d}T08:00:00Z"
-    known = {**PLANTED.rows[number], "created": created, "seats": str(number)}
+    known = {**PLANTED.rows[number], "created": created, "seats": str(number), f"row {number}": "x"}
     return {"contact_id": f"c{number:03d}", "consent": True, "attributes": known}
 
 
@@ -114,7 +114,10 @@ def test_before_a_link_is_known_its_rows_say_nothing(
     assert told[OLD] == of(apart, OLD)[1][0]["recorded_at"]
     created = CONTACTS[YOUNGER]["attributes"]["created"].replace("Z", "+00:00")
     assert told[YOUNG].isoformat() == created
-    assert json.loads(person["attributes"])["seats"] == str(OLDER)
+    attributes = json.loads(person["attributes"])
+    assert attributes["seats"] == str(OLDER)
+    assert f"row {OLDER}" in attributes
+    assert f"row {YOUNGER}" not in attributes
 
 
 @pytest.mark.slow
