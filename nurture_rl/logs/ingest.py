@@ -21,6 +21,7 @@ from nurture_rl.logs.contact_buckets import ContactBuckets
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
+from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
@@ -164,7 +165,9 @@ def _ingest(
     buckets = ContactBuckets(named, names, room)
     contacts = unified.rows[TableKind.CONTACTS]
     private = None if rules is None else PrivateLog(rules, contacts, buckets.last_us)
-    changes = EventChanges(checked.events.tells_seconds, reading.pages, private)
+    derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
+    exact = checked.events.tells_seconds
+    changes = EventChanges(exact, reading.pages, private, derived)
     with atomic_folder(out) as made:
         events = made / f"{TableKind.EVENTS}.parquet"
         written = write_events(map(changes.changed, buckets.parts()), events)

@@ -33,7 +33,7 @@ def write_events(parts: Iterable[pa.Table], path: Path) -> WrittenEvents:
     """Write events ordered by contact, time and id; one part is made while another is written.
 
     Args:
-        parts: with the columns of `EVENTS`, ordered by contact and time, all of each contact in
+        parts: of `EVENTS`, ordered by contact and time, all of each contact in
             one part.
         path: the Parquet file to write.
 
@@ -47,7 +47,7 @@ def write_events(parts: Iterable[pa.Table], path: Path) -> WrittenEvents:
     def ordered() -> Iterator[pa.Table]:
         for rows in parts:
             contacts.append(pc.unique(rows["contact_id"].combine_chunks()))
-            yield by_id_too(rows.select(EVENTS.names).cast(EVENTS).combine_chunks())
+            yield by_id_too(rows.combine_chunks())
 
     with (
         pq.ParquetWriter(path, EVENTS, compression="zstd") as writer,
