@@ -22,7 +22,7 @@ _PRIOR = 2  # events
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Nameable:
     """What features of a journey may name."""
 
     signals: tuple[Signal, ...]
@@ -31,7 +31,7 @@ class Vocabulary:
     slots: int  # of a period of the clock
 
 
-def read_feature(name: str, f: Fields, known: Vocabulary) -> Feature:
+def read_feature(name: str, f: Fields, known: Nameable) -> Feature:
     """One declared feature."""
     kind = f.text("kind", among=FEATURE_KINDS)
     feature = Feature(name=name, kind=kind)
@@ -53,7 +53,7 @@ def read_feature(name: str, f: Fields, known: Vocabulary) -> Feature:
     return feature
 
 
-def _of_past(feature: Feature, f: Fields, known: Vocabulary) -> Feature:
+def _of_past(feature: Feature, f: Fields, known: Nameable) -> Feature:
     kind, channels = feature.kind, list(known.channels)
     feature = replace(
         feature,
@@ -76,7 +76,7 @@ def _of_past(feature: Feature, f: Fields, known: Vocabulary) -> Feature:
     return feature if values else _told_apart(replace(feature, by=by), f, known)
 
 
-def _told_apart(feature: Feature, f: Fields, known: Vocabulary) -> Feature:
+def _told_apart(feature: Feature, f: Fields, known: Nameable) -> Feature:
     """The feature with the groups that its events fall into."""
     slots = known.slots
     if feature.by in TOLD_APART:

@@ -26,7 +26,7 @@ from nurture_envs.journey import (
 from nurture_envs.journey_claims import claim_problems, read_claim
 from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
 from nurture_envs.journey_experiment import experiment_problems, read_experiment
-from nurture_envs.journey_features import Vocabulary, read_feature
+from nurture_envs.journey_features import Nameable, read_feature
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
@@ -118,7 +118,7 @@ def _journey(f: Fields) -> Journey:
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
     clock, names = _clock(f.mapping("clock")), [signal.name for signal in signals]
     figures = [kpi.name for kpi in (north_star, *supporting)]
-    known = Vocabulary(signals, tuple(channels), stages, len(clock.slots_hours))
+    known = Nameable(signals, tuple(channels), stages, len(clock.slots_hours))
     journey = Journey(
         name=f.text("journey"),
         title=f.text("title"),

@@ -17,7 +17,6 @@ from nurture_envs.worlds.reference import REFERENCE_WORLDS
 from tests.unit.envs.toy_journey import TOY, toy, toy_data
 
 KPI = {"name": "clicks", "of": ["clicked"]}
-TOPICS = {"kind": "distinct", "of": ["sent_*"], "by": "topic", "window": 3}
 SECOND_JOURNEY = """\
 extends: inbound_lead
 journey: trial_nudge
@@ -234,40 +233,6 @@ def test_a_pattern_that_matches_nothing_is_a_mistake() -> None:
             {"features__since_click__of": ["bought.value"]},
             "features.since_click.of: values can be counted or divided",
         ),
-        ({"features__rising": {"kind": "trend", "of": ["clicked"]}}, "features.rising.window: "),
-        (
-            {"features__heat": {"kind": "decayed", "of": ["clicked"], "window": 3, "half_life": 0}},
-            "features.heat.half_life: expected a number in [0.01, inf], got 0",
-        ),
-        (
-            {"features__heat": {"kind": "decayed", "of": ["clicked"], "window": 3}},
-            "features.heat.half_life: expected a number in [0.01, inf], it is missing",
-        ),
-        (
-            {"features__topics": {"kind": "distinct", "of": ["sent_*"], "window": 3, "by": "topc"}},
-            "features.topics.by: expected one of topic, page_category, reply_class, stage, got",
-        ),
-        (
-            {"features__topics": TOPICS | {"of": ["sent_red", "clicked", "left"]}},
-            "features.topics.of: expected signals that each pin one topic, got clicked, left with",
-        ),
-        (
-            {"features__topics": TOPICS | {"of": ["bought.value"]}},
-            "features.topics.of: values can be counted or divided, not used for recency",
-        ),
-        (
-            {"features__topics": TOPICS | {"kind": "affinity", "prior": 0}},
-            "features.topics.prior: expected a whole number >= 1 and <= 1000, got 0",
-        ),
-        (
-            {"features__topics": TOPICS | {"kind": "affinity", "by": "slot"}},
-            "features.topics.window: expected whole periods for `by: slot`",
-        ),
-        (
-            {"features__topics": TOPICS | {"by": "slot"}},
-            "features.topics.by: expected one of topic",
-        ),
-        ({"features__topics": TOPICS | {"prior": 2}}, "features.topics.prior: no such key"),
         ({"features": {}, "rules": []}, "features: expected at least one"),
         ({"stages": {"warm": "wram"}}, "stages.warm: no signal is called 'wram'; did you mean"),
         ({"clock__slots_hours": [0, 30]}, "clock.slots_hours: expected increasing hours in [0, 24"),
