@@ -20,6 +20,7 @@ from nurture_rl.logs.checks import check_contacts, check_decision_fields
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
+from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
@@ -169,11 +170,15 @@ def _ingest(
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
         events = made / f"{TableKind.EVENTS}.parquet"
+        may = None if reading.rules is None else reading.rules.events
+        derived = DerivedEvents(reading.journey, may)
         if TableKind.EVENTS in unified.rows:  # marked already
-            written = write_events([unified.rows[TableKind.EVENTS]], _same, events, room)
+            whole = [unified.rows[TableKind.EVENTS]]
+            written = write_events(whole, derived.with_derived, events, room)
         else:
-            written = write_events(named.parts(), changes.changed, events, room)
-        checked = replace(checked, notes=(*checked.notes, *changes.notes()))
+            whole, change = named.parts(), changes.changed
+            written = write_events(whole, lambda r: derived.with_derived(change(r)), events, room)
+        checked = replace(checked, notes=(*checked.notes, *changes.notes(), *derived.notes()))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
@@ -189,10 +194,6 @@ def _kept_private(
     empty = raw_schema(TableKind.EVENTS).empty_table()
     events = changes.changed(pa.concat_tables([empty, *named.parts()]).combine_chunks())
     return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
-
-
-def _same(rows: pa.Table) -> pa.Table:
-    return rows
 
 
 def _read_and_check(
