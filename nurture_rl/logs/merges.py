@@ -28,7 +28,7 @@ MERGES = pa.schema(
         pa.field("known_at", UTC_TIME),  # null: known from the start
     ]
 )
-_ORDER = [(name, "ascending") for name in ("left", "right", "by")]
+MERGE_ORDER = [(name, "ascending") for name in ("left", "right", "by")]
 
 
 def merges_table(
@@ -58,7 +58,7 @@ def merges_table(
         else:
             left, right = sorted(key.removeprefix(ID_PREFIX) for key in one.pair)
             rows.append(_row(left, right, None, KEY, keys=[one.key]))
-    return pa.Table.from_pylist(rows, schema=MERGES).sort_by(_ORDER)
+    return pa.Table.from_pylist(rows, schema=MERGES).sort_by(MERGE_ORDER)
 
 
 def _by_key(
