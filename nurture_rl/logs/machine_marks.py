@@ -161,11 +161,9 @@ def _matches(texts: pa.Array, pattern: str) -> Bools:
 def _since_mail(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints, Bools]:
     """Which mail each event is about, how long after it, and whether that is known, [event].
 
-    A mail is a contact's decision, where there is none its message. Its moment is the last delivery
-    before the event, or else the last sending.
+    The mail's moment is the last delivery before the event, or else the last sending.
     """
-    keys = _mail_numbers(pa.concat_tables([_keyed(some), _keyed(mails)]))
-    of, others = keys[: len(some)], keys[len(some) :]
+    of, others = mails_of(some, mails)
     at, sent = _times(some), _times(mails)
     delivered = np.asarray(pc.equal(mails["type"], "delivered"))
     began = np.full(len(some), -1, np.int64)
@@ -174,6 +172,19 @@ def _since_mail(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints, Bools]:
         began = np.where(last >= 0, last, began)
     known = (began >= 0) & (of >= 0)
     return of, np.where(known, at - began, 0), known
+
+
+def mails_of(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints]:
+    """A number for the mail that each row is about, [rows] of both; -1: it names none.
+
+    A mail is a contact's decision, where there is none its message.
+
+    Args:
+        some: rows of the events table.
+        mails: others.
+    """
+    keys = _mail_numbers(pa.concat_tables([_keyed(some), _keyed(mails)]))
+    return keys[: len(some)], keys[len(some) :]
 
 
 def _keyed(rows: pa.Table) -> pa.Table:
