@@ -17,6 +17,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields
+from nurture_rl.logs.contact_buckets import ContactBuckets
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
@@ -24,9 +25,10 @@ from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
-from nurture_rl.logs.kept_private import kept_private, without_content
-from nurture_rl.logs.mapped.mapped_rows import read_mapped
-from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
+from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules, load_identity
+from nurture_rl.logs.kept_private import PrivateLog, without_content, written_names
+from nurture_rl.logs.mapped.mapped_rows import mapped_tables
+from nurture_rl.logs.mapped.mapping_file import SUFFIX
 from nurture_rl.logs.page_rules import PAGES_FILE, PageRules, load_page_rules
 from nurture_rl.logs.places import places
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
@@ -43,7 +45,7 @@ from nurture_rl.logs.schema import (
     is_plan_file,
     raw_schema,
 )
-from nurture_rl.logs.spilled_events import NamedEvents, SpilledEvents
+from nurture_rl.logs.spilled_events import SpilledEvents
 from nurture_rl.logs.stray import find_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
@@ -70,6 +72,7 @@ class Reading:
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
+    people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +80,28 @@ class _Checked:
     """Every table's usable rows, and what is refused."""
 
     events: SpilledEvents
-    rows: Mapping[TableKind, pa.Table]  # of the other tables; events too, under rules of privacy
+    rows: Mapping[TableKind, pa.Table]  # of the other tables
     strays: pa.Table  # namings of events that link keys and are none of the log's
     refused: pa.Table  # of the other tables
     files: Mapping[TableKind, tuple[str, ...]]
     notes: tuple[str, ...]
     rules: PrivacyRules | None
+    unnamed: pa.Table  # refused rows of the other tables that name nobody, or may not be written
+    left_out: tuple[pa.Table, ...] = ()  # events that may not be written
 
     def quarantine(self) -> pa.Table:
         """The refused rows of all tables, in order, with what may be written of them."""
-        whole = pa.concat_tables([QUARANTINE.empty_table(), *self.events.quarantine, self.refused])
+        parts = [*self.events.quarantine, *self.left_out, self.refused, self.unnamed]
+        whole = pa.concat_tables(parts)
         if self.rules is not None:
             whole = without_content(whole)
         return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
 
     def kept(self, kind: TableKind) -> int:
         """How many rows of a table are usable."""
-        return len(self.rows.get(kind, self.events))
+        if kind is TableKind.EVENTS:
+            return len(self.events) - sum(map(len, self.left_out))
+        return len(self.rows[kind])
 
 
 def ingest_folder(
@@ -110,13 +118,14 @@ def ingest_folder(
 
     Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .tsv, .jsonl, all but the
     first also .gz), and files of any name and columns that a mapping (`*.map.yaml`) beside them
-    names; decisions may be absent, and every other file is named. Writes events,
-    contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
-    which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
-    wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
-    folder) say what of the log may be written; under them the events must fit into memory. Rules
-    of pages (`pages.yaml`) say what addresses are about.
+    names; decisions may be absent, and every other file is named. Writes events, contacts,
+    decisions, identity, merges, places and quarantine as Parquet and `summary.json` into `out`,
+    which replaces an older `out` only when all is written. The tables depend neither on the order
+    of the input's rows nor on rows delivered twice. Events may be more than fit into memory: they
+    wait on disk beside `out` until all are read. Rules of privacy (`privacy.yaml` in the folder)
+    say what of the log may be written. Rules of pages (`pages.yaml`) say what addresses are about,
+    rules of identity (`identity.yaml`) who is whom beyond shared keys; every merge is a row of
+    `merges.parquet`.
 
     Args:
         folder: where the raw files lie.
@@ -134,8 +143,8 @@ def ingest_folder(
         ConfigError: `out` would replace the folder.
     """
     require_apart(out, folder)
-    rules, pages = load_privacy(folder), load_page_rules(folder)
-    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages)
+    rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -150,36 +159,38 @@ def _ingest(
     checked = _read_and_check(folder, reading, room, progress)
     _require_usable(checked, folder, out)
     namings = checked.events.namings()
-    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
+    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE, reading.people)
     named = checked.events.name(namings, unified.events)
-    changes = EventChanges(checked.events.tells_seconds, reading.pages, reading.rules)
-    if reading.rules is not None:
-        unified = _kept_private(unified, named, changes, reading.rules)
-    refused = pa.concat_tables([checked.refused, unified.quarantine])
-    checked = replace(checked, rows=unified.rows, refused=refused)
-    quarantine = checked.quarantine()
+    checked = _with(checked, unified)
     _require_usable(checked, folder, out)
-    tables, added = _final_tables(unified, named)
-    progress(
-        f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
-        f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
-        f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
-        f"{counted(len(quarantine), 'row')} in quarantine"
-    )
+    rules = reading.rules
+    names = named.contacts if rules is None else written_names(named.contacts, rules)
+    buckets = ContactBuckets(named, names, room)
+    contacts = unified.rows[TableKind.CONTACTS]
+    private = None if rules is None else PrivateLog(rules, contacts, buckets.last_us)
+    derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
+    exact = checked.events.tells_seconds
+    changes = EventChanges(exact, reading.pages, private, derived)
     with atomic_folder(out) as made:
+        events = made / f"{TableKind.EVENTS}.parquet"
+        written = write_events(map(changes.changed, buckets.parts()), events)
+        unified = unified if private is None else private.others(unified)
+        checked = _with(replace(checked, left_out=tuple(changes.left_out)), unified)
+        quarantine = checked.quarantine()
+        _require_usable(checked, folder, out)
+        tables, added = _final_tables(unified.rows, written.contacts)
+        progress(
+            f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
+            f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
+            f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
+            f"{counted(len(quarantine), 'row')} in quarantine"
+        )
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
-        events = made / f"{TableKind.EVENTS}.parquet"
-        may = None if reading.rules is None else reading.rules.events
-        derived = DerivedEvents(reading.journey, may)
-        if TableKind.EVENTS in unified.rows:  # marked already
-            whole = [unified.rows[TableKind.EVENTS]]
-            written = write_events(whole, derived.with_derived, events, room)
-        else:
-            whole, change = named.parts(), changes.changed
-            written = write_events(whole, lambda r: derived.with_derived(change(r)), events, room)
-        checked = replace(checked, notes=(*checked.notes, *changes.notes(), *derived.notes()))
+        notes = (*checked.notes, *unified.notes, *changes.notes())
+        checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
+        pq.write_table(unified.merges, made / "merges.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
         summary = _summarise(checked, quarantine, tables, unified, added, written)
@@ -187,19 +198,15 @@ def _ingest(
     return summary
 
 
-def _kept_private(
-    unified: Unified, named: NamedEvents, changes: EventChanges, rules: PrivacyRules
-) -> Unified:
-    """What rules of privacy let be written, with the events in memory."""
-    empty = raw_schema(TableKind.EVENTS).empty_table()
-    events = changes.changed(pa.concat_tables([empty, *named.parts()]).combine_chunks())
-    return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
+def _with(checked: _Checked, unified: Unified) -> _Checked:
+    """The tables after `unified`, which refuses rows too."""
+    return replace(checked, rows=unified.rows, unnamed=unified.quarantine)
 
 
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
-    mapped = _mapped_tables(folder)
+    mapped = mapped_tables(folder)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]
@@ -249,7 +256,8 @@ def _read_and_check(
         progress(note)
     others = [part for kind in rows for part in refused[kind]]
     quarantine = pa.concat_tables([QUARANTINE.empty_table(), *others])
-    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules)
+    none = QUARANTINE.empty_table()
+    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules, none)
 
 
 def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callable[[], RawTable]]:
@@ -263,20 +271,6 @@ def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callab
             yield partial(typed, cells, path.name, TableKind.EVENTS)
     for table in mapped:
         yield partial(replace, table)
-
-
-def _mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
-    """What mappings of the folder give, by table and name of the file.
-
-    Raises:
-        LogError: a mapping, or a file that one names, cannot be read.
-    """
-    found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
-    for mapping in mappings_in(folder):
-        for path in mapping.files():
-            for kind, table in read_mapped(mapping, path).items():
-                found[kind][path.name] = table
-    return found
 
 
 def _without_chance(decisions: pa.Table) -> list[str]:
@@ -293,7 +287,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name
@@ -352,14 +346,13 @@ def _counts(checked: _Checked, quarantine: pa.Table) -> tuple[TableCount, ...]:
     )
 
 
-def _final_tables(unified: Unified, events: NamedEvents) -> tuple[dict[TableKind, pa.Table], int]:
+def _final_tables(
+    rows: Mapping[TableKind, pa.Table], seen: pa.Array
+) -> tuple[dict[TableKind, pa.Table], int]:
     """Contacts and decisions in the contract's columns and order, and how many contacts are new."""
-    rows = dict(unified.rows)
     folded = fold_contacts(rows[TableKind.CONTACTS])
-    seen = [pa.chunked_array([events.contacts]), rows[TableKind.DECISIONS]["contact_id"]]
-    if TableKind.EVENTS in rows:
-        seen[0] = rows[TableKind.EVENTS]["contact_id"]
-    rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
+    named = [pa.chunked_array([seen]), rows[TableKind.DECISIONS]["contact_id"]]
+    rows = {**rows, TableKind.CONTACTS: add_missing_contacts(folded, named)}
     tables: dict[TableKind, pa.Table] = {}
     for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
         schema = TABLES[kind]
@@ -389,8 +382,8 @@ def _summarise(
         contacts_merged=unified.identities.merged,
         shared_keys=int(unified.identities.shared.sum()),
         missing_propensity=tables[TableKind.DECISIONS]["propensity"].null_count,
-        first_at=written.first_at.isoformat(),
-        last_at=written.last_at.isoformat(),
+        first_at=written.first_at,
+        last_at=written.last_at,
         notes=checked.notes,
         fingerprint=fingerprint({kind.value: content for kind, content in contents.items()}),
     )
