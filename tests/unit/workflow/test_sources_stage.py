@@ -1,4 +1,4 @@
-"""The verb `sources`: a policy learned again without each source, judged by the log and the truth."""
+"""The verb `sources`: a policy learned again without a source, judged by log and truth."""
 
 from __future__ import annotations
 
