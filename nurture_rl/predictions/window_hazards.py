@@ -53,7 +53,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
+class HazardSegment:
     """The hazard between two horizons."""
 
     low: float  # days
@@ -71,7 +71,7 @@ class WindowHazards:
     mean: FloatArray  # of the features, [d]
     scale: FloatArray  # standard deviations, 1 where a feature never varies, [d]
     edges: FloatArray  # of the episode's parts, days from its begin, the last infinite, [parts + 1]
-    segments: tuple[Segment, ...]
+    segments: tuple[HazardSegment, ...]
 
     @property
     def longest(self) -> float:
@@ -146,7 +146,7 @@ def fit_window_hazards(
     mean, spread = among.mean(0), among.std(0)
     model = WindowHazards(mean, np.where(spread > 1e-9, spread, 1.0), edges, ())
     z = model.standard(features)
-    segments: list[Segment] = []
+    segments: list[HazardSegment] = []
     for low, high in zip((0.0, *horizons[:-1]), horizons, strict=True):
         if watched.days[learn].max(initial=0.0) <= (low + high) / 2.0:
             break
@@ -193,14 +193,14 @@ def _segment(
     unit: IntArray,
     learn: BoolArray,
     ends: tuple[float, float],
-) -> Segment:
+) -> HazardSegment:
     used = counts.exposure.sum(1) > 0.0
     fit, tune = learn & used, ~learn & used
     learned, aside = counts.take(fit), counts.take(tune)
     events = int(learned.event.sum())
     if events < _FEW:
         base = _rates(counts, np.zeros(len(z)))
-        return Segment(*ends, base, np.zeros(z.shape[1]), 1.0, events)
+        return HazardSegment(*ends, base, np.zeros(z.shape[1]), 1.0, events)
     tried = [_fitted(z[fit], learned, precision) for precision in _PRECISIONS]
     scored = [_likelihood(aside, base, z[tune] @ slopes) for base, slopes in tried]
     base, slopes = tried[int(np.argmax(scored))]
@@ -209,7 +209,7 @@ def _segment(
     expected = aside.exposure @ np.exp(base)
     slope = _slope(z[tune] @ slopes, expected, aside.happened, _SLOPE_PRECISION * max(again, 1.0))
     # Rates, unlike slopes, may be fitted to whom the slopes have seen: all know them best.
-    return Segment(*ends, _rates(counts, slope * (z @ slopes)), slopes, slope, events)
+    return HazardSegment(*ends, _rates(counts, slope * (z @ slopes)), slopes, slope, events)
 
 
 def _rates(counts: _Counts, score: FloatArray) -> FloatArray:
