@@ -107,6 +107,7 @@ FRONT = (
     "docs/handing-to-sales.md",
     "docs/papers.md",
     "docs/predictions.md",
+    "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
 )
