@@ -73,7 +73,7 @@ class Workshop:
     def folder(self, name: str, known: Mapping[str, Any]) -> Path:
         """Where the stage with these inputs lies, or will."""
         key = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-        return self.root / "stages" / f"{name}-{key[:12]}"
+        return stages_of(self.root) / f"{name}-{key[:12]}"
 
     def _work(self, name: str, known: Mapping[str, Any], folder: Path, build: Build) -> None:
         for left in folder.parent.glob(f".{folder.name}.*.partial"):  # by a killed process
@@ -96,6 +96,11 @@ class Workshop:
             (unfinished / RECORD).write_text(text, "utf-8")
         checkpoint.unlink(missing_ok=True)
         self.say(f"{name}: done in {seconds} s")
+
+
+def stages_of(runs: str | Path) -> Path:
+    """Where the stages lie in a folder of runs."""
+    return Path(runs).resolve() / "stages"
 
 
 def _module_of(build: Build) -> str:
