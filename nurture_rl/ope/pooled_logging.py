@@ -53,7 +53,9 @@ def pooled_logging(
     for position in range(int(length.max(initial=0))):
         still = np.flatnonzero(length > position)
         rows = first[still] + position
-        pooled[rows] = np.einsum("ek,kea->ea", belief[still], tables[:, rows])
+        mixed = np.einsum("ek,kea->ea", belief[still], tables[:, rows])
+        # Rounding must not take a sure action's chance beyond 1.
+        pooled[rows] = mixed / mixed.sum(axis=1, keepdims=True)
         joint = belief[still] * tables[:, rows, action[rows]].T
         total = joint.sum(axis=1, keepdims=True)
         if not (total > 0.0).all():

@@ -1,4 +1,4 @@
-"""What is known of a programme that is run in rounds: `round.json` of each, `rounds.json` of all."""
+"""What is known of a programme that is run in rounds: its record, and that of each round."""
 
 from __future__ import annotations
 

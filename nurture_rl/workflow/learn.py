@@ -29,9 +29,7 @@ def load_policy(folder: Path, journey: Journey) -> Policy:
     return build_policy(spec, context_beside(folder.parent, journey, core))
 
 
-def context_beside(
-    stages: Path, journey: Journey, core: Policy | None = None
-) -> PolicyContext:
+def context_beside(stages: Path, journey: Journey, core: Policy | None = None) -> PolicyContext:
     """What descriptions of policies need where the stages lie.
 
     Args:

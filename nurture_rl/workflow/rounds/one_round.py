@@ -144,9 +144,7 @@ def _record(
         programme_value=_by_the_log(appraisal, CHAMPION),
         challenger=name,
         challenger_value=None if name is None else _by_the_log(appraisal, name),
-        gain=None
-        if gain is None
-        else Band(gain.value, gain.interval.lower, gain.interval.upper),
+        gain=None if gain is None else Band(gain.value, gain.interval.lower, gain.interval.upper),
         level=appraisal.evaluation.level,
         effective_sample=None if told is None else told.overlap.ess,
         verdict=decided["verdict"],

@@ -125,7 +125,9 @@ def counted_round(ingested: Path, journey: Journey, held_out: float) -> RoundCou
         counted = [one.name for one in of if one.by_action or kind != "sent"]
         if counted:
             amounts[name] = sum(totals[one] for one in counted) / len(first)
-    return RoundCounts(np.bincount(decisions.episode, weights=worth), amounts, decisions.take(first))
+    return RoundCounts(
+        np.bincount(decisions.episode, weights=worth), amounts, decisions.take(first)
+    )
 
 
 def drift_between(

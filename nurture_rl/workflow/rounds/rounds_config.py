@@ -85,7 +85,8 @@ def start_of(asked: RoundsSettings, logging: Any) -> Start:
     if not mixed or not {"policy", "other", "share"} <= set(logging):
         raise ConfigError(
             "data.logging: expected a programme mixed with what explores, {kind: mixture, policy: "
-            f"..., other: ..., share: ...}}, got {logging!r}; rounds keep `other` and change the rest"
+            f"..., other: ..., share: ...}}, got {logging!r}; rounds keep `other` and change the "
+            "rest"
         )
     given = [float(logging["share"])] if asked.exploration is None else asked.exploration
     if not given or not all(0.0 < share <= 1.0 for share in given):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from nurture_rl.workflow.rounds.rounds_config import (
 from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
-PAGE = "rounds.html"
+PAGE, RECORD = "rounds.html", "rounds.json"
 
 
 def rounds(config: DictConfig) -> VerbResult:
@@ -53,8 +54,7 @@ def rounds(config: DictConfig) -> VerbResult:
     checked, logging = _checked(config)
     run = checked.run
     torch.set_num_threads(run.threads)
-    console = Console(highlight=False, soft_wrap=True)
-    say = partial(console.print, markup=False)
+    say = partial(Console(highlight=False, soft_wrap=True).print, markup=False)
     tracking = run_tracking(checked, "rounds", f"rounds {run.data.name} seed {run.seed}")
     with (
         threadpool_limits(run.threads),
@@ -62,14 +62,32 @@ def rounds(config: DictConfig) -> VerbResult:
         tracking as tracked,
     ):
         crew.begin("imports", ready)
-        folder = play_rounds(checked, logging, crew)
-        record = read_record(folder / "rounds.json", RoundsRecord)
+        folder = _all_rounds(checked, logging, crew)
+        record = read_record(folder / RECORD, RoundsRecord)
         _track(tracked, record, folder)
-    last = record.rounds[-1]
+    say("")
     for one in record.rounds:
-        say(f"  {in_a_line(one, record.unit)}")
-    made: dict[str, Any] = {"programme": last.next_programme, "report": folder / PAGE}
+        say(f"round {one.number}: {in_a_line(one, record.unit)}")
+    made: dict[str, Any] = {
+        "programme": record.rounds[-1].next_programme,
+        "report": folder / PAGE,
+        "mlflow_run": tracked.id,
+    }
+    say(f"  report: {folder / PAGE}")
     return VerbResult(made)
+
+
+def played_rounds(config: DictConfig, crew: Crew) -> RoundsRecord:
+    """What became of all rounds; each step is resumed if it can.
+
+    Args:
+        config: composed by Hydra from `rounds_schema`.
+        crew: does side by side what can be.
+
+    Raises:
+        NurtureError: bad settings, with what to do.
+    """
+    return read_record(_all_rounds(*_checked(config), crew) / RECORD, RoundsRecord)
 
 
 def _checked(config: DictConfig) -> tuple[Settings, Any]:
@@ -94,12 +112,10 @@ def _checked(config: DictConfig) -> tuple[Settings, Any]:
             f"release.policy, policies.{CHAMPION}: rounds say themselves what runs; leave them out"
         )
     plain = {**checked.plain, "data": {**checked.plain["data"], "logging": logging}}
-    return Settings(
-        run, checked.world, checked.gap, checked.evaluation, checked.learners, plain
-    ), logging
+    return replace(checked, plain=plain), logging
 
 
-def play_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
+def _all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
     """The folder with `rounds.html`, `rounds.md` and `rounds.json`; each step is resumed if it can.
 
     Args:
@@ -141,8 +157,8 @@ def play_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
         start=logging,
         rounds=tuple(read_round(one) for one in judged),
     )
-    inputs = {"rounds": [one.name for one in judged], "journey": journey.resolved}
-    inputs |= {"level": run.release.level, "earlier": asked.earlier, "start": logging}
+    inputs: dict[str, Any] = {"rounds": [one.name for one in judged], "start": logging}
+    inputs |= {"level": run.release.level, "earlier": asked.earlier, "journey": journey.resolved}
     return shop.stage("rounds", inputs, partial(_written, record), rounds_page)
 
 
@@ -156,7 +172,7 @@ def _left(number: int, count: int, began: float) -> str:
 
 
 def _written(record: RoundsRecord, out: Path) -> None:
-    write_record(record, out / "rounds.json")
+    write_record(record, out / RECORD)
     (out / PAGE).write_text(rounds_page(record), "utf-8")
     (out / "rounds.md").write_text(rounds_markdown(record), "utf-8")
 
@@ -174,11 +190,14 @@ def in_a_line(one: RoundRecord, unit: str = "") -> str:
 def _track(tracked: Run, record: RoundsRecord, folder: Path) -> None:
     for one in record.rounds:
         numbers = {"earned": one.earned.value, "exploration": one.exploration}
-        numbers |= {} if one.gain is None else {"gain": one.gain.value, "gain.lower": one.gain.lower}
+        if one.gain is not None:
+            numbers |= {"gain": one.gain.value, "gain.lower": one.gain.lower}
         if one.truth is not None:
-            numbers |= {"truth": one.truth.programme.value, "truth.next": one.truth.next_programme.value}
+            numbers["truth"] = one.truth.programme.value
+            numbers["truth.next"] = one.truth.next_programme.value
             numbers["exploration.cost"] = one.truth.exploration_cost.value
-        tracked.metrics(one.number, {f"rounds.{key}": value for key, value in numbers.items()})
+        known = {f"rounds.{key}": value for key, value in numbers.items() if isfinite(value)}
+        tracked.metrics(one.number, known)
     tracked.tag("programme", record.rounds[-1].next_programme)
-    for name in (PAGE, "rounds.md", "rounds.json"):
+    for name in (PAGE, "rounds.md", RECORD):
         tracked.artifact(folder / name, "rounds")
