@@ -23,7 +23,8 @@ from nurture_rl.workflow.learners import LEARNERS, plays_in_world
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release_region import LEARNED_PART, region_of
 from nurture_rl.workflow.settings_schema import register_schemas
-from nurture_rl.workflow.stages import RECORD, Say, code_hash, stages_of
+from nurture_rl.workflow.stages import RECORD, Say, code_hash
+from nurture_rl.workflow.stages_folder import stages_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PROGRAMMES = ("no_contact", "random", "logging", "drip", "rules", "expert")  # nobody learns them

@@ -61,7 +61,7 @@ def worked_out(out: Path, runs: Path, data: str, arm: str, seed: int) -> None:
     words = [f"data={data}", f"seed={seed}", f"runs={runs}", "workers=1", *ARMS[arm]]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("rounds", overrides=words)
-    record = played_rounds(config, Crew(1, partial(say, "[rounds]", path.stem)))
+    record = played_rounds(config, Crew(1, partial(say, f"[{path.stem}]")))
     seconds = round(time.monotonic() - began, 1)
     out.mkdir(parents=True, exist_ok=True)
     write_record(CellRecord(data, arm, seed, record, seconds, code_hash()), path)

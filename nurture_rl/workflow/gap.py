@@ -19,7 +19,6 @@ from nurture_rl.simulator.data import WorldData
 from nurture_rl.simulator.gap.report import reality_gap
 from nurture_rl.simulator.gap.trust import Cause, GapVerdict, NamedCause, verdict
 from nurture_rl.simulator.world_files import load_learned_world
-from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.world_stage import start_table
 
 if TYPE_CHECKING:
@@ -31,11 +30,24 @@ _SHOWN = 50_000  # rows it is compared on
 
 
 def gap_report(
-    workshop: Workshop, journey: Journey, run: Settings, ingested: Path, world: Path
+    workshop: Workshop,
+    journey: Journey,
+    run: Settings,
+    ingested: Path,
+    world: Path,
+    context: PolicyContext,
 ) -> Path:
     """Hold the learned world against the held-out contacts: `gap.json`.
 
     A log that can judge no world is a finding, not an error: nobody may trust the world then.
+
+    Args:
+        workshop: where the stages lie.
+        journey: of the log.
+        run: names the logging policy.
+        ingested: folder of the ingested log.
+        world: folder of the fitted world.
+        context: what the logging policy's description needs.
     """
     data = run.run.data
     inputs = {
@@ -52,7 +64,7 @@ def gap_report(
         decisions = load_decisions(ingested, journey, data.held_out)
         starts = start_table(ingested, data.held_out, held_out=True)
         held_out = WorldData.of(decisions.take(decisions.held_out), starts)
-        policy = known_logging(data.logging, context_beside(ingested.parent, journey), held_out)
+        policy = known_logging(data.logging, context, held_out)
         if policy is None:
             workshop.say("  the logging policy is estimated from the log")
         learned = load_learned_world(world / "world", journey)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nurture_envs.actions import ActionCatalog
@@ -37,23 +36,31 @@ def context_beside(stages: Path, journey: Journey, core: Policy | None = None) -
         journey: whose actions and features they are.
         core: what `core` stands for, the learned part of the policy at hand; None: there is none.
     """
-    load_model = models_beside(stages, journey, core)
+    load_model = ModelsBeside(stages, ActionCatalog.of(journey).hash, core)
     return PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey), load_model)
 
 
-def models_beside(stages: Path, journey: Journey, core: Policy | None) -> Callable[[str], Policy]:
+@dataclass(frozen=True, slots=True)
+class ModelsBeside:
     """Loads learned parts by name: `core` is the one at hand, others are named after stages."""
 
-    def load_model(name: str) -> Policy:
-        if name == CORE:
-            assert core is not None, f"a model {name!r} is named where none was learned"
-            return core
-        found = load_core(stages / name, journey)
-        if found is None:
-            raise PolicyError(
-                f"expected a learned policy of stage {name!r} in {stages}, it is not there; keep "
-                "the folders of the policies that others rest on"
-            )
-        return replace(found, name=name)
+    stages: Path
+    catalog: str  # hash of the catalogue whose order they follow
+    core: Policy | None = None
 
-    return load_model
+    def __call__(self, name: str) -> Policy:
+        """A learned part.
+
+        Raises:
+            PolicyError: no stage of that name learned anything.
+        """
+        if name == CORE:
+            assert self.core is not None, f"a model {name!r} is named where none was learned"
+            return self.core
+        folder = self.stages / name / CORE
+        if not folder.is_dir():
+            raise PolicyError(
+                f"expected a learned policy of stage {name!r} in {self.stages}, it is not there; "
+                "keep the folders of the policies that others rest on"
+            )
+        return replace(load_scored(folder, self.catalog), name=name)

@@ -21,7 +21,7 @@ from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.harm_in_world import kept_in_world
 from nurture_rl.workflow.learn import context_beside
-from nurture_rl.workflow.stages import stages_of
+from nurture_rl.workflow.stages_folder import stages_of
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings

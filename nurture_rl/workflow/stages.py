@@ -18,6 +18,7 @@ from nurture_rl.logs.alone import alone
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.source_tree import SourceTree, installed_tree
+from nurture_rl.workflow.stages_folder import stages_of
 
 Say = Callable[[str], None]
 Build = Callable[[Path], None]
@@ -96,11 +97,6 @@ class Workshop:
             (unfinished / RECORD).write_text(text, "utf-8")
         checkpoint.unlink(missing_ok=True)
         self.say(f"{name}: done in {seconds} s")
-
-
-def stages_of(runs: str | Path) -> Path:
-    """Where the stages lie in a folder of runs."""
-    return Path(runs).resolve() / "stages"
 
 
 def _module_of(build: Build) -> str:

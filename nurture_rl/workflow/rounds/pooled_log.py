@@ -23,11 +23,13 @@ from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.raw_folder import write_json
-from nurture_rl.workflow.rounds.rounds_config import MIXTURE, NONE
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
 
+# What the logs of earlier rounds count for: see `RoundsSettings`.
+MIXTURE, OWN, NONE = "mixture", "own", "none"
+EARLIER = (MIXTURE, OWN, NONE)
 _CHUNK = 65_536  # rows a policy is asked about at a time
 _APART = 1e-5  # up to which a policy's probabilities are those that were logged
 

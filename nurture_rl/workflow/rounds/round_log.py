@@ -1,43 +1,28 @@
-"""A round's log: played in a world, ingested, and counted."""
+"""The log of a round: the policy that runs, played in the reference world."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.special import ndtri
-
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.decisions import Decisions, load_decisions
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.reference import reference_world
 from nurture_rl.logs.adapters.reference_tables import write_reference_log
-from nurture_rl.ope.checks.context import LogContext
-from nurture_rl.ope.checks.drift import drift_findings
-from nurture_rl.ope.checks.findings import CheckThresholds, Severity
-from nurture_rl.ope.intervals import simultaneous_level
-from nurture_rl.ope.log import FloatArray, evaluation_log
 from nurture_rl.policies.build import build_policy
-from nurture_rl.report.rounds_source import Band
-from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.ingestion import ingest, require_decided
-from nurture_rl.workflow.journey_log import HARMS
 from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.raw_folder import write_json
 from nurture_rl.workflow.rounds.pooled_log import LoggedRound
-from nurture_rl.workflow.simulated import bound
-from nurture_rl.workflow.stages import stages_of
+from nurture_rl.workflow.stages_folder import stages_of
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.run_config import DataConfig
     from nurture_rl.workflow.stages import Workshop
 
 _OF_A_SEED = 1000  # rounds that a seed has contacts for, so that no two seeds share any
-_LEVEL = 0.95  # of what a round earned
 
 
 def logged_round(
@@ -85,104 +70,13 @@ def _play(
     seed: int,
     out: Path,
 ) -> None:
-    policy = build_policy(logging, context_beside(stages_of(workshop.root), journey))
     write_reference_log(
         out / "tables",
-        reference_simulation(journey),
-        policy,
+        Simulation(reference_world(journey)),
+        build_policy(logging, context_beside(stages_of(workshop.root), journey)),
         contacts,
         seed,
         lambda done: workshop.say(f"  {done} of {contacts} contacts played"),
         policy_id=name,
     )
     write_json(out / "notes.json", {"limits": ["the contacts are synthetic"]})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RoundCounts:
-    """What a round's own contacts brought, held out or not."""
-
-    value: FloatArray  # per episode, the journey's unit, [E]
-    amounts: Mapping[str, float]  # sends and harms per episode
-    entry: Decisions  # the first decision of each episode
-
-    @property
-    def earned(self) -> Band:
-        """The mean with its interval."""
-        found = bound(self.value[None], _LEVEL)
-        return Band(found.value, found.lower, found.upper)
-
-
-def counted_round(ingested: Path, journey: Journey, held_out: float) -> RoundCounts:
-    """Count a round's log."""
-    decisions = load_decisions(ingested, journey, held_out)
-    first = np.flatnonzero(np.diff(decisions.episode, prepend=-1))
-    worth = decisions.reward * journey.reward.discount**decisions.step
-    totals = dict(zip(journey.channels, decisions.amounts.sum(axis=0).tolist(), strict=True))
-    amounts = {}
-    for kind, name in ({"sent": "sends"} | HARMS).items():
-        of = [one for one in journey.signals if one.type == kind]
-        counted = [one.name for one in of if one.by_action or kind != "sent"]
-        if counted:
-            amounts[name] = sum(totals[one] for one in counted) / len(first)
-    return RoundCounts(
-        np.bincount(decisions.episode, weights=worth), amounts, decisions.take(first)
-    )
-
-
-def drift_between(
-    rounds: Sequence[RoundCounts], ran: Sequence[Any], journey: Journey
-) -> tuple[str, ...]:
-    """What is not in the last round as it was in others: who comes, and what one policy earns.
-
-    Who comes is told by the features of each episode's first decision, which no policy bears on.
-    What is earned is held against every earlier round in which the same policy ran.
-
-    Args:
-        rounds: all so far, the last one being asked about.
-        ran: the description of the policy of each, with its exploration.
-        journey: names features.
-    """
-    if len(rounds) < 2:
-        return ()
-    told = []
-    who = _who_comes(rounds, journey)
-    if who is not None:
-        told.append(who)
-    last, same = rounds[-1], [k for k, one in enumerate(ran[:-1]) if one == ran[-1]]
-    for k in same:
-        gap = last.value.mean() - rounds[k].value.mean()
-        noise = sum(one.value.var(ddof=1) / len(one.value) for one in (last, rounds[k])) ** 0.5
-        limit = float(ndtri(0.5 + simultaneous_level(_LEVEL, len(same)) / 2.0)) * noise
-        if abs(gap) > limit:
-            told.append(
-                f"the same policy earned {gap:+.2f} a contact against round {k + 1}, where chance "
-                f"alone makes up to {limit:.2f}"
-            )
-    return tuple(told)
-
-
-def _who_comes(rounds: Sequence[RoundCounts], journey: Journey) -> str | None:
-    entries = [one.entry for one in rounds]
-    number = np.repeat(np.arange(1, len(rounds) + 1), [len(one.action) for one in entries])
-    n = number.size
-    log = evaluation_log(
-        features=np.concatenate([one.features for one in entries]),
-        mask=np.concatenate([one.mask for one in entries]),
-        action=np.concatenate([one.action for one in entries]),
-        propensity=np.concatenate([one.propensity for one in entries]),
-        reward=np.zeros(n),
-        episode=np.arange(n),
-        step=np.zeros(n, np.int64),
-        cluster=np.arange(n),
-        terminal=np.ones(n, bool),
-        action_factors=ActionCatalog.of(journey).factors,
-        discount=1.0,
-        unit=journey.reward.unit,
-    )
-    context = LogContext(week=number, feature_names=FeatureSpec.of(journey).columns)
-    found = {one.code: one for one in drift_findings(log, context, CheckThresholds())}
-    context_drift = found["drift-context"]
-    if context_drift.severity is Severity.OK:
-        return None
-    return context_drift.sentence.replace("week", "round")

@@ -10,11 +10,9 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.workflow.config import Settings
 from nurture_rl.workflow.logging_policy import with_logging
+from nurture_rl.workflow.rounds.pooled_log import EARLIER, MIXTURE
+from nurture_rl.workflow.rounds.round_verdict import CHAMPION, Programme
 from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
-
-CHAMPION = "champion"  # what a round calls the programme that runs, without its exploration
-MIXTURE, OWN, NONE = "mixture", "own", "none"
-EARLIER = (MIXTURE, OWN, NONE)
 
 
 @dataclass
@@ -37,14 +35,6 @@ class RoundsConfig(RunConfig):
     """A run's settings, and how its programme is run in rounds."""
 
     rounds: RoundsSettings = field(default_factory=RoundsSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Programme:
-    """What runs, and the name that reports have for it."""
-
-    name: str
-    spec: Any  # without exploration
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,21 +24,11 @@ from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.logging_policy import OWN
 from nurture_rl.workflow.pipeline import Pipeline, ready
-from nurture_rl.workflow.rounds.one_round import (
-    Ran,
-    RoundPipeline,
-    judged_round,
-    next_programme,
-    read_round,
-)
+from nurture_rl.workflow.rounds.one_round import RoundPipeline, judged_round
 from nurture_rl.workflow.rounds.pooled_log import pooled_log
 from nurture_rl.workflow.rounds.round_log import logged_round
-from nurture_rl.workflow.rounds.rounds_config import (
-    CHAMPION,
-    RoundsConfig,
-    settings_of_round,
-    start_of,
-)
+from nurture_rl.workflow.rounds.round_verdict import CHAMPION, Ran, next_programme, read_round
+from nurture_rl.workflow.rounds.rounds_config import RoundsConfig, settings_of_round, start_of
 from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
