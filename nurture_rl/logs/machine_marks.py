@@ -7,6 +7,7 @@ reason is put into the event's properties as `machine_by`, so that the flag as i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nurture_rl.logs.changed_columns import with_cells
+from nurture_rl.logs.reported.reported_cells import PREFETCHING
 from nurture_rl.wording import counted
 
 BY = "machine_by"  # property that says why an event is a machine's
@@ -36,7 +38,9 @@ _ROBOT = (
     r"okhttp|libwww|httpclient|barracuda|mimecast|proofpoint|safelinks|urldefense|ironport|"
     r"trendmicro|symantec|fortinet|sophos|virustotal|zscaler|bitdefender|kaspersky|messagelabs"
 )
-_PROXY = r"^mozilla/5\.0$|googleimageproxy|yahoomailproxy|outlook-express-prefetch"
+_PROXY = (
+    rf"^\s*{re.escape(PREFETCHING)}\s*$|googleimageproxy|yahoomailproxy|outlook-express-prefetch"
+)
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -161,11 +165,9 @@ def _matches(texts: pa.Array, pattern: str) -> Bools:
 def _since_mail(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints, Bools]:
     """Which mail each event is about, how long after it, and whether that is known, [event].
 
-    A mail is a contact's decision, where there is none its message. Its moment is the last delivery
-    before the event, or else the last sending.
+    The mail's moment is the last delivery before the event, or else the last sending.
     """
-    keys = _mail_numbers(pa.concat_tables([_keyed(some), _keyed(mails)]))
-    of, others = keys[: len(some)], keys[len(some) :]
+    of, others = mails_of(some, mails)
     at, sent = _times(some), _times(mails)
     delivered = np.asarray(pc.equal(mails["type"], "delivered"))
     began = np.full(len(some), -1, np.int64)
@@ -174,6 +176,19 @@ def _since_mail(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints, Bools]:
         began = np.where(last >= 0, last, began)
     known = (began >= 0) & (of >= 0)
     return of, np.where(known, at - began, 0), known
+
+
+def mails_of(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints]:
+    """A number for the mail that each row is about, [rows] of both; -1: it names none.
+
+    A mail is a contact's decision, where there is none its message.
+
+    Args:
+        some: rows of the events table.
+        mails: others.
+    """
+    keys = _mail_numbers(pa.concat_tables([_keyed(some), _keyed(mails)]))
+    return keys[: len(some)], keys[len(some) :]
 
 
 def _keyed(rows: pa.Table) -> pa.Table:

@@ -14,6 +14,7 @@ from nurture_rl.serving.contacts.recheck import Check
 from nurture_rl.serving.contacts.standing import withdrawn_text, without_consent
 from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.deciding.decide import decide, made_events
+from nurture_rl.serving.deciding.derived_signals import add_derived
 from nurture_rl.serving.deciding.enrolling import Enrolling
 from nurture_rl.serving.deciding.metrics import Metrics
 from nurture_rl.serving.deciding.per_ask import answer_per_ask, named_in, sort_asks
@@ -308,6 +309,7 @@ class Service:
             rows = [*quarantined, *kept(settled, now_us)]
             moves = self.enrolling.heard(settled.fresh, withdrawn)
             added = self.store.append_events(settled.fresh, rows, withdrawn, moves)
+            add_derived(self.store, self.journeys.bundles(), settled.fresh)
             withdrawn += moves.withdrawals
             self._free(withdrawn)
             self.journeys.take_again(proven, settled.fresh)

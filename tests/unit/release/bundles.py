@@ -70,16 +70,19 @@ def card() -> PolicyCard:
     )
 
 
-def content(spec: dict[str, Any] | None = None, model: bytes | None = None) -> BundleContent:
-    """What goes into the test bundle."""
-    catalog, features = ActionCatalog.of(journey()), FeatureSpec.of(journey())
+def content(
+    spec: dict[str, Any] | None = None, model: bytes | None = None, of: Journey | None = None
+) -> BundleContent:
+    """What goes into the test bundle, or into one of another journey."""
+    own = of or journey()
+    catalog, features = ActionCatalog.of(own), FeatureSpec.of(own)
     d = len(features.columns)
     states = normal_states(
         np.zeros(d), np.ones(d), (64, len(catalog)), catalog.wait, np.random.default_rng(5)
     )
-    return BundleContent(journey(), spec or COMPOSITION, model, states, card())
+    return BundleContent(own, spec or COMPOSITION, model, states, card())
 
 
-def small_bundle(folder: Path) -> Bundle:
+def small_bundle(folder: Path, of: Journey | None = None) -> Bundle:
     """Half drip, half random sends and pauses."""
-    return write_bundle(folder, content(), CREATED)
+    return write_bundle(folder, content(of=of), CREATED)
