@@ -10,9 +10,9 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from experiments.common.progress import say
-from nurture_rl.codec import write_record
+from nurture_rl.codec import read_record, write_record
 from nurture_rl.report.rounds_source import RoundsRecord
-from nurture_rl.workflow.rounds.rounds_verb import played_rounds
+from nurture_rl.workflow.rounds.rounds_verb import RECORD, all_rounds, checked_rounds
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.side_by_side import Crew
 from nurture_rl.workflow.stages import code_hash
@@ -61,7 +61,8 @@ def worked_out(out: Path, runs: Path, data: str, arm: str, seed: int) -> None:
     words = [f"data={data}", f"seed={seed}", f"runs={runs}", "workers=1", *ARMS[arm]]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("rounds", overrides=words)
-    record = played_rounds(config, Crew(1, partial(say, f"[{path.stem}]")))
+    folder = all_rounds(*checked_rounds(config), Crew(1, partial(say, f"[{path.stem}]")))
+    record = read_record(folder / RECORD, RoundsRecord)
     seconds = round(time.monotonic() - began, 1)
     out.mkdir(parents=True, exist_ok=True)
     write_record(CellRecord(data, arm, seed, record, seconds, code_hash()), path)

@@ -11,7 +11,7 @@ from experiments.learners.oracle import standards_in
 from experiments.learners.shares import share
 from experiments.learners.study import LearnerRecord
 from nurture_rl.codec import read_record
-from nurture_rl.report.rounds_source import Band, RoundsRecord
+from nurture_rl.report.rounds_source import RoundsRecord, ValueBand
 
 LEARNERS = Path(__file__).parents[1] / "learners" / "records"
 
@@ -39,7 +39,7 @@ def attainable() -> Mapping[str, Attainable]:
     return found
 
 
-def reached(record: RoundsRecord) -> list[Band]:
+def reached(record: RoundsRecord) -> list[ValueBand]:
     """The true value of what ran in each round, and last of what runs after them."""
     truths = [one.truth for one in record.rounds if one.truth is not None]
     return [*(one.programme for one in truths), truths[-1].next_programme]

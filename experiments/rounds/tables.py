@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.common.markdown import markdown_table
 from experiments.rounds.shares import attainable, losing, reached
-from nurture_rl.report.rounds_source import Band, RoundRecord
+from nurture_rl.report.rounds_source import RoundRecord, ValueBand
 
 if TYPE_CHECKING:
     from experiments.rounds.cell import CellRecord
@@ -87,10 +87,10 @@ def _of_round(data: str, one: RoundRecord) -> list[str]:
     ]
 
 
-def _value(band: Band) -> str:
+def _value(band: ValueBand) -> str:
     return f"{band.value:.1f} ± {(band.upper - band.lower) / 2.0:.1f}"
 
 
-def _share(data: str, band: Band) -> str:
+def _share(data: str, band: ValueBand) -> str:
     known = attainable().get(data)
     return "" if known is None else f"{known.of(band.value):.0%}"

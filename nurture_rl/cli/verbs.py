@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nurture_rl.cli.intake_verbs import INTAKE_VERBS
 from nurture_rl.cli.paper_verbs import PAPER_VERBS
+from nurture_rl.cli.planning_verbs import PLANNING_VERBS
 from nurture_rl.cli.verb_record import DONE, Verb
 
 _OPE_CODES = {
@@ -143,18 +144,7 @@ _ALL = (
         work=f"{_STEPS}:export",
         codes=_BUNDLE_CODES,
     ),
-    Verb(
-        name="rounds",
-        summary="runs a programme in rounds: log, learn, ask the gate, serve, and log again",
-        reads="a world whose truth is known (`data=...`), and the programme that runs first",
-        makes="a report (HTML, Markdown, JSON): value, gate and cost of exploration by round",
-        examples=(
-            "nurture rounds experiment=small rounds.count=2 rounds.contacts=500",
-            "nurture rounds data=trial_onboarding rounds.exploration=[0.35,0.2]",
-        ),
-        settings="nurture_rl.workflow.rounds.rounds_config:RoundsConfig",
-        work="nurture_rl.workflow.rounds.rounds_verb:rounds",
-    ),
+    *PLANNING_VERBS,
     *PAPER_VERBS,
     *INTAKE_VERBS,
     Verb(

@@ -12,7 +12,7 @@ from nurture_rl.report import drawing
 from nurture_rl.report.drawing import inline, legend_below
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, Bounded, count, percent, shown
-from nurture_rl.report.rounds_source import Band, RoundRecord, RoundsRecord
+from nurture_rl.report.rounds_source import RoundRecord, RoundsRecord, ValueBand
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
 
@@ -196,7 +196,7 @@ def _drift(record: RoundsRecord) -> list[str]:
     return [f"Drift in round {one.number}: {line}" for one in record.rounds for line in one.drift]
 
 
-def _shown(band: Band | None, signed: bool = False) -> str:
+def _shown(band: ValueBand | None, signed: bool = False) -> str:
     if band is None:
         return MISSING
     return Bounded(band.value, band.lower, band.upper).shown(signed)

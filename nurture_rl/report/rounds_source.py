@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class ValueBand:
     """A value with its interval, the journey's unit per contact."""
 
     value: float
@@ -20,12 +20,12 @@ class Band:
 class RoundTruth:
     """True values in a world that knows them; differences on the same contacts and luck."""
 
-    programme: Band  # that ran, as if it had not explored
-    explored: Band  # that ran, with its exploration
-    exploration_cost: Band  # the first less the second
-    challenger: Band | None
-    next_programme: Band
-    change: Band  # the next programme less this one
+    programme: ValueBand  # that ran, as if it had not explored
+    explored: ValueBand  # that ran, with its exploration
+    exploration_cost: ValueBand  # the first less the second
+    challenger: ValueBand | None
+    next_programme: ValueBand
+    change: ValueBand  # the next programme less this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class RoundRecord:
     programme: str  # that ran
     exploration: float  # share of its decisions that were left to chance
     contacts: int  # new ones
-    earned: Band  # by those contacts, exploration included
+    earned: ValueBand  # by those contacts, exploration included
     amounts: Mapping[str, float]  # sends and harms per contact of the round
     pooled: int  # contacts of all rounds that were learned from and judged by
     held_out: int  # of those, contacts that judged
-    exploration_cost: Band | None  # by the fitted world
-    programme_value: Band | None  # without exploration, by the log; None: not carried
+    exploration_cost: ValueBand | None  # by the fitted world
+    programme_value: ValueBand | None  # without exploration, by the log; None: not carried
     challenger: str | None
-    challenger_value: Band | None  # by the log
-    gain: Band | None  # challenger less programme, by the log
+    challenger_value: ValueBand | None  # by the log
+    gain: ValueBand | None  # challenger less programme, by the log
     level: float  # of the gain's interval
     effective_sample: float | None  # episodes of the log that speak of the challenger
     verdict: str  # of the gate: `released`, `rules_are_enough` or `refused`

@@ -70,7 +70,7 @@ def release(
 
     def build(out: Path) -> None:
         evaluated = read_evaluated(judged)
-        record, asked = asked_gate(evaluated, gap_verdict(gap), run)
+        record, asked = asked_gate(evaluated, gap, run)
         if asked:
             card = _judged_card(journey, ingested, record, asked, policies)
         elif record["exported"] is not None:
@@ -84,14 +84,12 @@ def release(
     return workshop.stage("release", inputs, build)
 
 
-def asked_gate(
-    evaluated: Evaluated, verdict: GapVerdict, run: Settings
-) -> tuple[dict[str, Any], Judged]:
+def asked_gate(evaluated: Evaluated, gap: Path, run: Settings) -> tuple[dict[str, Any], Judged]:
     """The gate's record as `gate.json` has it, and its answer on every candidate, if it was asked.
 
     Args:
         evaluated: by both judges.
-        verdict: of the reality gap.
+        gap: folder of the reality gap.
         run: what a release must show, or which policy is exported as it is.
 
     Raises:
@@ -113,7 +111,7 @@ def asked_gate(
         return record | _as_it_is(run), ()
     if not evaluated.appraisal.candidates:
         return record | _told(_nobody(evaluated.left_out)), ()
-    asked = judged_candidates(evaluated, verdict, run)
+    asked = judged_candidates(evaluated, gap_verdict(gap), run)
     return record | outcome(asked, evaluated), asked
 
 

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.rounds.round_verdict import Judged, Ran, write_verdict
+from nurture_rl.workflow.rounds.round_verdict import Ran, RoundFindings, write_verdict
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ def judged_round(pipeline: RoundPipeline, ran: Ran) -> Path:
         "release": settings.release.judging(),
         "journey": pipeline.journey.resolved,
     }
-    judged = Judged(pipeline.evaluated, pipeline.gap, pipeline.policies)
+    judged = RoundFindings(pipeline.evaluated, pipeline.gap, pipeline.policies)
     given = (ran, judged, pipeline.journey, pipeline.settings, pipeline.say)
     return pipeline.workshop.stage("round", inputs, partial(write_verdict, *given))

@@ -19,7 +19,7 @@ from nurture_rl.ope.checks.drift import drift_findings
 from nurture_rl.ope.checks.findings import CheckThresholds, Severity
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.ope.log import FloatArray, evaluation_log
-from nurture_rl.report.rounds_source import Band
+from nurture_rl.report.rounds_source import ValueBand
 from nurture_rl.workflow.journey_log import HARMS
 from nurture_rl.workflow.simulated import bound
 
@@ -35,10 +35,10 @@ class RoundCounts:
     entry: Decisions  # the first decision of each episode
 
     @property
-    def earned(self) -> Band:
+    def earned(self) -> ValueBand:
         """The mean with its interval."""
         found = bound(self.value[None], _LEVEL)
-        return Band(found.value, found.lower, found.upper)
+        return ValueBand(found.value, found.lower, found.upper)
 
 
 def counted_round(ingested: Path, journey: Journey, held_out: float) -> RoundCounts:

@@ -13,8 +13,7 @@ from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.learned.scored import CORE
 from nurture_rl.release.gate import RULES
-from nurture_rl.report.rounds_source import Band, RoundRecord, RoundTruth
-from nurture_rl.workflow.gap import gap_verdict
+from nurture_rl.report.rounds_source import RoundRecord, RoundTruth, ValueBand
 from nurture_rl.workflow.judges import Evaluated, read_evaluated
 from nurture_rl.workflow.raw_folder import write_json
 from nurture_rl.workflow.release import RELEASED, asked_gate
@@ -49,7 +48,7 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RoundFindings:
     """The stages that a round's verdict rests on."""
 
     evaluation: Path
@@ -58,7 +57,7 @@ class Judged:
 
 
 def write_verdict(
-    ran: Ran, judged: Judged, journey: Journey, run: Settings, say: Say, out: Path
+    ran: Ran, judged: RoundFindings, journey: Journey, run: Settings, say: Say, out: Path
 ) -> None:
     """Ask the gate; write `round.json` and `next.json`, the programme of the round that follows.
 
@@ -71,7 +70,7 @@ def write_verdict(
         out: the round's folder.
     """
     evaluated = read_evaluated(judged.evaluation)
-    decided, _ = asked_gate(evaluated, gap_verdict(judged.gap), run)
+    decided, _ = asked_gate(evaluated, judged.gap, run)
     follows = _next(decided, ran, judged.policies)
     write_json(out / NEXT, {"name": follows.name, "spec": follows.spec})
     held_out = run.run.data.held_out
@@ -140,7 +139,9 @@ def _record(
         programme_value=_by_the_log(appraisal, CHAMPION),
         challenger=name,
         challenger_value=None if name is None else _by_the_log(appraisal, name),
-        gain=None if gain is None else Band(gain.value, gain.interval.lower, gain.interval.upper),
+        gain=None
+        if gain is None
+        else ValueBand(gain.value, gain.interval.lower, gain.interval.upper),
         level=appraisal.evaluation.level,
         effective_sample=None if told is None else told.overlap.ess,
         verdict=decided["verdict"],
@@ -153,14 +154,14 @@ def _record(
     )
 
 
-def _by_the_log(appraisal: Appraisal, name: str) -> Band | None:
+def _by_the_log(appraisal: Appraisal, name: str) -> ValueBand | None:
     """A policy's value, where the log carries it and its estimator has an answer."""
     policy = appraisal.evaluation.policies[name]
     basis = policy.basis or appraisal.evaluation.preferred
     if not appraisal.believed(name) or basis not in policy.estimates:
         return None
     told = policy.estimates[basis]
-    return Band(told.estimate.value, told.interval.lower, told.interval.upper)
+    return ValueBand(told.estimate.value, told.interval.lower, told.interval.upper)
 
 
 def _truth(world: WorldJudge, challenger: str | None, exported: str | None) -> RoundTruth:
@@ -173,14 +174,14 @@ def _truth(world: WorldJudge, challenger: str | None, exported: str | None) -> R
         exploration_cost=_less(world.logged),
         challenger=None if challenger is None else _value(world.policies[challenger]),
         next_programme=_value(follows),
-        change=Band(follows.difference, follows.difference_lower, follows.difference_upper),
+        change=ValueBand(follows.difference, follows.difference_lower, follows.difference_upper),
     )
 
 
-def _value(row: WorldRow) -> Band:
-    return Band(row.value, row.lower, row.upper)
+def _value(row: WorldRow) -> ValueBand:
+    return ValueBand(row.value, row.lower, row.upper)
 
 
-def _less(explored: WorldRow) -> Band:
+def _less(explored: WorldRow) -> ValueBand:
     """What exploration loses: the champion less the policy that ran."""
-    return Band(-explored.difference, -explored.difference_upper, -explored.difference_lower)
+    return ValueBand(-explored.difference, -explored.difference_upper, -explored.difference_lower)

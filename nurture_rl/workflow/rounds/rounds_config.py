@@ -38,7 +38,7 @@ class RoundsConfig(RunConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class FirstRound:
     """What the first round begins with."""
 
     programme: Programme
@@ -52,7 +52,7 @@ class Start:
         return {"kind": "mixture", "share": share, **parts}
 
 
-def start_of(asked: RoundsSettings, logging: Any) -> Start:
+def start_of(asked: RoundsSettings, logging: Any) -> FirstRound:
     """The first programme and every round's exploration.
 
     Args:
@@ -87,7 +87,7 @@ def start_of(asked: RoundsSettings, logging: Any) -> Start:
     shares = tuple([*given, *[given[-1]] * asked.count][: asked.count])
     spec = logging["policy"]
     name = spec if isinstance(spec, str) else str(spec.get("kind"))
-    return Start(Programme(name, spec), logging["other"], shares)
+    return FirstRound(Programme(name, spec), logging["other"], shares)
 
 
 def settings_of_round(

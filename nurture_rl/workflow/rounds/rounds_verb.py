@@ -41,7 +41,7 @@ def rounds(config: DictConfig) -> VerbResult:
     Raises:
         NurtureError: bad settings, with what to do.
     """
-    checked, logging = _checked(config)
+    checked, logging = checked_rounds(config)
     run = checked.run
     torch.set_num_threads(run.threads)
     say = partial(Console(highlight=False, soft_wrap=True).print, markup=False)
@@ -52,7 +52,7 @@ def rounds(config: DictConfig) -> VerbResult:
         tracking as tracked,
     ):
         crew.begin("imports", ready)
-        folder = _all_rounds(checked, logging, crew)
+        folder = all_rounds(checked, logging, crew)
         record = read_record(folder / RECORD, RoundsRecord)
         _track(tracked, record, folder)
     say("")
@@ -67,21 +67,11 @@ def rounds(config: DictConfig) -> VerbResult:
     return VerbResult(made)
 
 
-def played_rounds(config: DictConfig, crew: Crew) -> RoundsRecord:
-    """What became of all rounds; each step is resumed if it can.
+def checked_rounds(config: DictConfig) -> tuple[Settings, Any]:
+    """The settings, in which `logged` stands for the policy that ran last, and `data.logging`.
 
     Args:
-        config: composed by Hydra from `rounds_schema`.
-        crew: does side by side what can be.
-
-    Raises:
-        NurtureError: bad settings, with what to do.
-    """
-    return read_record(_all_rounds(*_checked(config), crew) / RECORD, RoundsRecord)
-
-
-def _checked(config: DictConfig) -> tuple[Settings, Any]:
-    """The settings, in which `logged` stands for the policy that ran last, and `data.logging`.
+        config: composed by Hydra from `rounds_schema`; its `data.logging` is changed.
 
     Raises:
         ConfigError: a setting that rounds cannot use.
@@ -105,8 +95,8 @@ def _checked(config: DictConfig) -> tuple[Settings, Any]:
     return replace(checked, plain=plain), logging
 
 
-def _all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
-    """The folder with `rounds.html`, `rounds.md` and `rounds.json`; each step is resumed if it can.
+def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
+    """The folder with `rounds.html`, `rounds.md` and `rounds.json`; steps are resumed if they can.
 
     Args:
         checked: of the whole programme; `logged` stands for the policy that ran last.
