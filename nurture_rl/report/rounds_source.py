@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 
@@ -59,7 +60,7 @@ class RoundRecord:
         if self.gain is None:
             return None
         half = (self.gain.upper - self.gain.lower) / 2.0
-        return half * (self.pooled / (self.pooled + self.contacts)) ** 0.5
+        return half * sqrt(self.pooled / (self.pooled + self.contacts))
 
 
 @dataclass(frozen=True, slots=True)
