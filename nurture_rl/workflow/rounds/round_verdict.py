@@ -123,7 +123,10 @@ def _record(
 ) -> RoundRecord:
     name, appraisal = decided["candidate"], evaluated.appraisal
     told = None if name is None else appraisal.evaluation.policies[name]
-    gain = None if told is None or told.difference is None else told.difference
+    gain = None
+    if told is not None and told.difference is not None:
+        interval = told.difference.interval
+        gain = ValueBand(told.difference.value, interval.lower, interval.upper)
     logged = evaluated.simulator.logged
     released = decided["verdict"] == RELEASED
     return RoundRecord(
@@ -139,9 +142,7 @@ def _record(
         programme_value=_by_the_log(appraisal, CHAMPION),
         challenger=name,
         challenger_value=None if name is None else _by_the_log(appraisal, name),
-        gain=None
-        if gain is None
-        else ValueBand(gain.value, gain.interval.lower, gain.interval.upper),
+        gain=gain,
         level=appraisal.evaluation.level,
         effective_sample=None if told is None else told.overlap.ess,
         verdict=decided["verdict"],
