@@ -41,7 +41,7 @@ def learned_from_log(
         out: the policy's folder.
     """
     metrics: Metrics = []
-    told = {"region": region_of(task.policy.spec, task.journey)} if held else {}
+    told = {"region": region_of(task.policy.spec, task.journey, task.stages)} if held else {}
     log = training_log(task)
     if task.held:
         usual = usual_values(log.features)

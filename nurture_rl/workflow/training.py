@@ -36,6 +36,11 @@ class Training:
     temperature: float | None = None  # at which its values tilt the anchor; None: they do not
     held: tuple[str, ...] = ()  # feature columns that it does not get to know
 
+    @property
+    def stages(self) -> Path:
+        """Where the stages lie, whose learned parts an anchor may name."""
+        return self.ingested.parent
+
 
 def write_policy(
     task: Training,
