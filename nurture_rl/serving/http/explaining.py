@@ -25,9 +25,12 @@ from nurture_rl.serving.http.explain_wire import (
     Explanation,
     FeatureEffects,
     GhostTold,
+    ReasonCard,
     ReplayCheck,
+    RuleCard,
 )
 from nurture_rl.serving.http.feature_effects import feature_effects
+from nurture_rl.serving.http.reason_card import reason_card, rule_card
 from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, layer_named
 from nurture_rl.serving.records import Decision, Event, Fate
@@ -116,6 +119,8 @@ def explained(
         most_likely=ids[likely],
         explored=decision.propensity < max(decision.probabilities, default=decision.propensity),
         actions=_actions(decision, ids),
+        reasons=_reasons(decision, bundle),
+        rule=_rule(decision, bundle),
         features=_effects(decision, bundle),
         replay=_replayed(one, by, bundle, found),
         next_decision_at=next_decision(one, journeys[0]) if journeys else None,
@@ -180,6 +185,26 @@ def _effects(decision: Decision, bundle: Bundle | None) -> FeatureEffects | None
     try:
         return feature_effects(bundle.feature_spec, layer.policy, decision, action)
     except Exception:  # whatever a model raises; the replay says that it does not answer as it did
+        return None
+
+
+def _reasons(decision: Decision, bundle: Bundle | None) -> ReasonCard | None:
+    layer = None if bundle is None else layer_named(bundle, decision.policy_id)
+    if bundle is None or layer is None:
+        return None
+    try:
+        return reason_card(bundle, layer.policy, decision)
+    except Exception:  # as of `_effects`
+        return None
+
+
+def _rule(decision: Decision, bundle: Bundle | None) -> RuleCard | None:
+    layer = None if bundle is None else layer_named(bundle, decision.policy_id)
+    if layer is None:
+        return None
+    try:
+        return rule_card(layer.policy, decision)
+    except Exception:  # as of `_effects`
         return None
 
 
