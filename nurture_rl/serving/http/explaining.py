@@ -79,7 +79,10 @@ def recorded(
 
 
 def explained(
-    one: DecisionRecord, bundles: Iterable[Bundle], catalogs: Mapping[str, Sequence[str]]
+    one: DecisionRecord,
+    bundles: Iterable[Bundle],
+    catalogs: Mapping[str, Sequence[str]],
+    cards: bool = True,
 ) -> Explanation:
     """Explain a decision.
 
@@ -87,6 +90,7 @@ def explained(
         one: the decision.
         bundles: that are at hand; the one that decided may be among them.
         catalogs: the action ids of every catalogue, by its hash.
+        cards: split the score into what each feature adds, which asks the policy a thousand times.
     """
     decision, fate, found = one.decision, one.fate, list(bundles)
     by, bundle = _decided_by(decision, found)
@@ -119,8 +123,8 @@ def explained(
         most_likely=ids[likely],
         explored=decision.propensity < max(decision.probabilities, default=decision.propensity),
         actions=_actions(decision, ids),
-        reasons=_reasons(decision, bundle),
-        rule=_rule(decision, bundle),
+        reasons=_reasons(decision, bundle) if cards else None,
+        rule=_rule(decision, bundle) if cards else None,
         features=_effects(decision, bundle),
         replay=_replayed(one, by, bundle, found),
         next_decision_at=next_decision(one, journeys[0]) if journeys else None,
