@@ -82,10 +82,11 @@ class DerivedEvents:
             clicks, unknown = click_events(events)
             self._unknown += unknown
             parts.append(clicks.cast(events.schema))
-        for rule in self._journey.repeated if self._journey is not None else ():
-            if rule.type in self.types:
-                made = repeated_events(events, rule, self._journey)
-                parts.append(made.cast(events.schema))
+        if self._journey is not None:
+            for rule in self._journey.repeated:
+                if rule.type in self.types:
+                    made = repeated_events(events, rule, self._journey)
+                    parts.append(made.cast(events.schema))
         new = pa.concat_tables(parts)
         asked = pa.array(sorted(self.types), pa.string())
         new = new.filter(pc.is_in(new["type"], asked))

@@ -101,7 +101,8 @@ def infer_zones(
     best = chance.argmax(axis=1)
     told = (many > 0) | np.array([one in _countries() for one in country], bool)
     names = np.array(clocks.names, object)[best]
-    return InferredZones(np.where(told, names, None), np.where(told, chance.max(axis=1), 0.0), *fit)
+    zone = np.array([name if one else None for name, one in zip(names, told, strict=True)], object)
+    return InferredZones(zone, np.where(told, chance.max(axis=1), 0.0), *fit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def _clocks(
     known = sorted({zone for zone in stated if zone})
     there = [z for code in sorted({c for c in country if c}) for z in _countries().get(code, ())]
     first: dict[tuple[int, ...], int] = {}
-    of, names = {}, []
+    of: dict[str, int] = {}
+    names: list[str] = []
     for zone in dict.fromkeys([*known, *candidates, *there]):
         year = _year(zone)
         if year not in first:

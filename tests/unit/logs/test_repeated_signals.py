@@ -15,8 +15,9 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.draws import population_keys
 from nurture_envs.worlds.trial_onboarding import TrialOnboardingParams, TrialOnboardingWorld
-from nurture_rl.logs.adapters.reference_tables import population_keys, write_reference_log
+from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.policies.build import PolicyContext, build_policy
