@@ -129,14 +129,44 @@ def test_a_send_goes_to_the_nearest_slot() -> None:
     assert actions(found)[:3] == ["send:welcome@09", "send:welcome@15", "send:welcome@15"]
 
 
-def test_decisions_end_with_the_log() -> None:
+def test_decisions_end_with_the_last_bin_that_the_log_saw_to_its_end() -> None:
+    """Of the day on which a log ends nobody knows yet who gets no mail."""
     events = [
         on("ann", "2026-03-02 10:00", "page_view", page_category="pricing"),
         sent("ann", "2026-03-03 09:00"),
+        sent("ann", "2026-03-04 09:00"),
+        sent("bob", "2026-03-04 09:00"),
     ]
-    read = round(at("2026-03-04 12:00").timestamp()) * 1_000_000
-    assert len(past(events, entry="viewed", as_of_us=read).decisions) == 3
+
+    def read(moment: str) -> PastDecisions:
+        until = round(at(moment).timestamp()) * 1_000_000
+        return past(events, entry="viewed", as_of_us=until)
+
+    noon = read("2026-03-04 12:00")
+    assert actions(noon) == ["pause:1", "send:hello@now"]
+    assert noon.sends[AFTER] == 1
+    assert actions(read("2026-03-05 00:00")) == ["pause:1", "send:hello@now", "send:hello@now"]
     assert len(past(events, entry="viewed", as_of_us=None).decisions) == 2  # its last record
+
+
+def test_mail_that_answers_an_outcome_of_its_own_bin_is_counted_and_told() -> None:
+    buy = {"kind": "purchase", "value": 9.0}
+    events = [
+        on("ann", "2026-03-02 10:00", **buy),  # by which she enters: no outcome
+        sent("ann", "2026-03-02 10:05"),
+        on("ann", "2026-03-03 08:00", **buy),
+        sent("ann", "2026-03-03 08:05"),  # thanks for it
+        on("ann", "2026-03-04 08:00", "page_view", page_category="pricing"),  # earns nothing
+        sent("ann", "2026-03-04 08:05"),
+        sent("ann", "2026-03-05 08:00"),
+        on("ann", "2026-03-05 09:00", **buy),
+    ]
+    found = past(events, entry="bought")
+    assert found.sends[DECIDED] == 4
+    assert found.after_outcome == {"hello": 1}
+    assert "1 of 4 decisions to send went after something rewarded" in told_sends(found)[1]
+    assert "(1 of hello)" in told_sends(found)[1]
+    assert len(told_sends(past(events[:2], entry="bought"))) == 1
 
 
 def test_who_enters_again_after_the_end_has_another_episode() -> None:

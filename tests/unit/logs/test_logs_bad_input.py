@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -340,6 +341,13 @@ def test_text_in_parquet_that_is_not_utf8_breaks_its_file(tmp_path: Path) -> Non
         read_raw(path, TableKind.EVENTS)
     with pytest.raises(LogError, match=r"expected events\.parquet to be a whole.*UTF8"):
         read_cells(path)
+
+
+def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"events\xff.jsonl")
+    lines(path, [EVENT])
+    with pytest.raises(LogError, match=r"name in UTF-8, got 'events\\udcff.jsonl'"):
+        read_raw(path, TableKind.EVENTS)
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
