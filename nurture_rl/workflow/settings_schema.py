@@ -6,6 +6,7 @@ from functools import cache
 
 from hydra.core.config_store import ConfigStore
 
+from nurture_rl.workflow.distil_config import DistilConfig
 from nurture_rl.workflow.interchange_config import InterchangeConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.lift_config import LiftConfig
@@ -22,6 +23,7 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     store.store(name="ope_schema", node=OpeConfig)
+    store.store(name="distil_schema", node=DistilConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
     store.store(name="lift_schema", node=LiftConfig)
     for name in LEARNERS:

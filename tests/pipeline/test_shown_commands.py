@@ -105,6 +105,7 @@ FRONT = (
     "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
+    "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
 )
