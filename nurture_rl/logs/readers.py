@@ -91,7 +91,7 @@ def read_cells(path: Path, kind: TableKind) -> Iterator[RawCells]:
             be read.
     """
     if path.name.encode(errors="replace").decode() != path.name:  # no table could name it
-        raise LogError(f"expected a file name in UTF-8, got {ascii(path.name)}; rename it")
+        raise LogError(f"expected a file name in UTF-8, got {path.name!a}; rename it")
     known = [field.name for field in raw_schema(kind)][:-2]
     try:
         yield from _find(path, known, kind)

@@ -150,7 +150,7 @@ def test_decisions_end_with_the_last_bin_that_the_log_saw_to_its_end() -> None:
 
 
 def test_mail_that_answers_an_outcome_of_its_own_bin_is_counted_and_told() -> None:
-    buy = {"kind": "purchase", "value": 9.0}
+    buy: dict[str, Any] = {"kind": "purchase", "value": 9.0}
     events = [
         on("ann", "2026-03-02 10:00", **buy),  # by which she enters: no outcome
         sent("ann", "2026-03-02 10:05"),

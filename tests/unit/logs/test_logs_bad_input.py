@@ -93,6 +93,22 @@ def test_a_line_that_is_not_utf8_is_malformed(tmp_path: Path) -> None:
     assert reason.startswith("malformed: 'utf-8' codec can't decode byte 0xff")
 
 
+def test_of_a_damaged_line_without_end_the_begin_is_kept(tmp_path: Path) -> None:
+    """It may be as long as the file, and each of its bytes is four signs of text."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\xff" * 3_000_000 + b"\n" + json.dumps(EVENT).encode() + b"\n")
+    table = read_raw(path, TableKind.EVENTS)
+    assert (len(table.rows), table.quarantine["line"].to_pylist()) == (1, [1])
+    (raw,) = table.quarantine["raw"].to_pylist()
+    assert raw.startswith('"\\\\xff')
+    assert raw.endswith('... (3000001 bytes)"')
+    assert len(raw) < 600_000
+    wide = tmp_path / "events.csv"
+    wide.write_text("event_id,type\n" + "x," * 400_000 + "\n")
+    (raw,) = read_raw(wide, TableKind.EVENTS).quarantine["raw"].to_pylist()
+    assert raw.endswith('... (800000 characters)"')
+
+
 def test_a_line_nested_too_deeply_is_malformed(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"properties": ' + '{"a":' * 5000 + "1" + "}" * 5001)
