@@ -85,7 +85,8 @@ def past_decisions(
     An episode begins with an entry: an event of the signal `entry`, or of those by which the
     journey enrols, or else the contact's first event. It is anchored at the local midnight before,
     and ends with a terminal signal, the horizon or the last bin that was over when the log ended:
-    of a later one nobody knows yet whether mail went. Then the next entry begins another.
+    of a later one nobody knows yet whether mail went. Then the next entry begins another, after the
+    rest of the journey's enrolment; where that names none, nobody comes twice.
     Every bin from the entry's to the end has a decision at its start: `send:MESSAGE@SLOT` where a
     mail of one of the journey's messages went in the bin, at the slot nearest to its hour; else
     `pause:1`. Of several sends in one bin the first is the decision.
@@ -189,7 +190,8 @@ def _episodes(
     ending = contact_times(named.contact[ends], named.local_us[ends])
     end_us = named.local_us[ends]
     clock = journey.clock
-    rest_us = round(_rest_days(journey) * DAY_US)
+    rest_days = 0.0 if journey.enrolment is None else journey.enrolment.rest_days
+    rest_us = round((rest_days or 0.0) * DAY_US)
     people = np.arange(len(known.ids))
     free = np.full(len(people), np.iinfo(np.int64).min)
     found: list[_Episodes] = []
@@ -210,17 +212,12 @@ def _episodes(
         last = np.minimum(over, read - 1)
         found.append(_Episodes(people, entry_us, anchor_us, first, last))
         free = anchor_us + clock.start_us(over + 1) + rest_us
-        if not entries:  # a first event comes once
+        if not entries or rest_days is None:  # a first event comes once
             break
     joined = [np.concatenate([getattr(one, name) for one in found]) for name in _Episodes.__slots__]
     order = np.lexsort((joined[1], joined[0]))
     kept = order[joined[4][order] >= joined[3][order]]
     return _Episodes(*(part[kept] for part in joined))
-
-
-def _rest_days(journey: Journey) -> float:
-    rest = None if journey.enrolment is None else journey.enrolment.rest_days
-    return rest or 0.0
 
 
 def _actions(
