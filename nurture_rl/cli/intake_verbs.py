@@ -49,4 +49,17 @@ INTAKE_VERBS = (
         composed=False,
         codes={3: "something speaks against every journey"},
     ),
+    Verb(
+        name="sources",
+        summary="what each source of a log is worth to a policy, and which features change nothing",
+        reads="a log with propensities (`data=...`), and a policy that is learned from it",
+        makes="a page (HTML), Markdown and JSON: losses by the log, actions that change",
+        examples=(
+            "nurture sources experiment=small",
+            "nurture sources data=folder data.path=exported policy=linucb",
+        ),
+        settings="nurture_rl.workflow.run_config:RunConfig",
+        keyed="nurture_rl.workflow.run_key:run_key",
+        work="nurture_rl.workflow.verb_runs:sources",
+    ),
 )
