@@ -25,7 +25,6 @@ from nurture_rl.predictions.topic_affinity import (
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 WINDOW = 7.0  # days in which a mail brings a contact on, or is answered
 PROGRESS, ANSWER = "progress", "answer"
@@ -52,7 +51,7 @@ class ToldMailing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mailing:
+class MailHistory:
     """What decisions of a log mailed, to whom, and what came of it."""
 
     marks: Landmarks  # decisions; its columns of outcomes end with PROGRESS and ANSWER
@@ -129,7 +128,7 @@ def segments_of(
 
 
 def affinities(
-    of: Mailing, as_of_us: int, contact: IntArray
+    of: MailHistory, as_of_us: int, contact: IntArray
 ) -> tuple[dict[str, FloatArray], tuple[ToldTopic, ...], str]:
     """Chance of a next step within `WINDOW` days by topic, shrunken.
 
@@ -166,7 +165,7 @@ def affinities(
 
 
 def fatigues(
-    of: Mailing, as_of_us: int, contact: IntArray
+    of: MailHistory, as_of_us: int, contact: IntArray
 ) -> tuple[dict[str, FloatArray], dict[str, float], str]:
     """Pressure of mail on each contact now, as a share of what it bears, and what it bears.
 

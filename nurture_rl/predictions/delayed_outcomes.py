@@ -11,7 +11,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import FitError
 from nurture_rl.features.bins import BinnedLog, DecisionTimes
 from nurture_rl.predictions.contact_behaviour import MailedDecisions
-from nurture_rl.predictions.landmarks import landmarks_of, late_days
+from nurture_rl.predictions.landmarks import Landmarks, landmarks_of, late_days
 from nurture_rl.predictions.predicted_outcomes import PredictedOutcome, predicted_outcomes
 from nurture_rl.predictions.surrogate_index import (
     OPPOSITE,
@@ -64,18 +64,9 @@ def told_surrogate(
     Returns:
         What was found, or why nothing can be.
     """
-    star = predicted_outcomes(journey)[0]
-    seen = tuple(
-        PredictedOutcome(one.name, one.name, (one.name,))
-        for one in journey.signals
-        if not one.by_action
-    )
+    star, seen = predicted_outcomes(journey)[0], _signals(journey)
     first = _first_decisions(log.times)
-    begun = replace(log, times=_taken(log.times, first))
-    nothing = np.zeros((first.size, 1), np.float32)
-    marks, _ = landmarks_of(
-        begun, nothing, begun.contacts.zones[begun.times.contact], journey, (*seen, star), goes_on
-    )
+    marks = _episodes(log, first, journey, (*seen, star), goes_on)
     watched = marks.watched(as_of_us, late_days(journey, star))
     for late in sorted(horizons[1:], reverse=True):
         rows = np.flatnonzero(watched >= late - 1e-9)
@@ -109,6 +100,29 @@ def told_surrogate(
         effects=effects,
         verdict=_verdict(effects),
     )
+
+
+def _signals(journey: Journey) -> tuple[PredictedOutcome, ...]:
+    """What may be seen early: everything that the action itself does not make."""
+    return tuple(
+        PredictedOutcome(one.name, one.name, (one.name,))
+        for one in journey.signals
+        if not one.by_action
+    )
+
+
+def _episodes(
+    log: BinnedLog,
+    first: NDArray[np.int64],
+    journey: Journey,
+    outcomes: tuple[PredictedOutcome, ...],
+    goes_on: bool,
+) -> Landmarks:
+    """What came in each episode after its first decision."""
+    begun = replace(log, times=_taken(log.times, first))
+    nothing = np.zeros((first.size, 1), np.float32)
+    who = begun.contacts.zones[begun.times.contact]
+    return landmarks_of(begun, nothing, who, journey, outcomes, goes_on)[0]
 
 
 def _verdict(effects: tuple[EffectOnBoth, ...]) -> str:

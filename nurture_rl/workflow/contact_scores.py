@@ -22,7 +22,7 @@ from nurture_rl.logs.schema import EVENTS
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.predictions.contact_behaviour import (
     MailedDecisions,
-    Mailing,
+    MailHistory,
     ToldMailing,
     affinities,
     fatigues,
@@ -142,12 +142,12 @@ def mailed_by(log: KnownLog) -> MailedDecisions:
     )
 
 
-def _mailing(log: KnownLog, marks: Landmarks) -> Mailing:
+def _mailing(log: KnownLog, marks: Landmarks) -> MailHistory:
     mailed, journey = mailed_by(log), log.journey
     people = len(log.binned.contacts.ids)
     segment, names = segments_of(log.features, marks.contact, people, journey)
     late = late_days(log.wide, mail_outcomes(log.wide)[0])
-    return Mailing(marks, mailed, segment, names, late)
+    return MailHistory(marks, mailed, segment, names, late)
 
 
 def _parts(
