@@ -23,7 +23,7 @@ INTAKE_VERBS = (
     ),
     Verb(
         name="map",
-        summary="looks at a file and drafts how it becomes rows of the log",
+        summary="looks at a file, and names its format or drafts how it becomes rows of the log",
         reads="a CSV, JSON lines or Parquet file, of whatever columns",
         makes="a mapping (YAML) beside it, which `ingest` reads, with questions where it is unsure",
         examples=(

@@ -105,7 +105,7 @@ def _made(given: Mapping[str, Any], journey: Journey, wrong: list[str]) -> Score
             wrong.append(f"groups: {column} is in two groups")
         rest = tuple(one for one in spec.columns if one not in grouped)
         groups |= {"other": rest} if rest else {}
-    intent = {}
+    intent: dict[str, float] = {}
     for name, weight in _mapping(given.get("intent"), "intent", wrong).items():
         if not isinstance(weight, int | float) or isinstance(weight, bool):
             wrong.append(f"intent.{name}: expected a number, got {weight!r}")

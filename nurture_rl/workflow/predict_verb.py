@@ -78,9 +78,10 @@ def predict(config: DictConfig) -> VerbResult:
         _track(tracked, told, folder)
     for one in told.told:
         say(f"{column(one.outcome, one.horizon)}: {one.verdict}")
-    for name, before in told.what_if.before.items() if told.what_if is not None else ():
-        after = told.what_if.after.get(name)
-        say(f"what if, {name}: {before:.4f} -> {'over' if after is None else f'{after:.4f}'}")
+    if told.what_if is not None:
+        for name, before in told.what_if.before.items():
+            after = told.what_if.after.get(name)
+            say(f"what if, {name}: {before:.4f} -> {'over' if after is None else f'{after:.4f}'}")
     unbound = [one.score for one in told.bindings if not one.bound]
     if unbound:
         say(f"WARNING: nothing is decided by {', '.join(unbound)}")
