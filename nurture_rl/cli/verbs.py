@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nurture_rl.cli.intake_verbs import INTAKE_VERBS
 from nurture_rl.cli.paper_verbs import PAPER_VERBS
+from nurture_rl.cli.prediction_verbs import PREDICTION_VERBS
 from nurture_rl.cli.verb_record import DONE, Verb
 
 _OPE_CODES = {
@@ -145,6 +146,7 @@ _ALL = (
     ),
     *PAPER_VERBS,
     *INTAKE_VERBS,
+    *PREDICTION_VERBS,
     Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",

@@ -65,6 +65,7 @@ CODES = {
     "deliver": {0, 3},
     "replies": {0, 3},
     "assess": {0, 3},
+    "predict": {0, 3},
 }
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -105,6 +106,8 @@ FRONT = (
     "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
+    "docs/predictions.md",
+    "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
     "docs/feature-tables.md",

@@ -196,6 +196,7 @@ def spark() -> Iterator[None]:
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     session = builder.master("local[1]").config(map=small).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
@@ -203,6 +204,7 @@ def spark() -> Iterator[None]:
     session.stop()
 
 
+@pytest.mark.timeout(900)  # a virtual machine for Java starts
 # pyspark leaves sockets to the garbage
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
