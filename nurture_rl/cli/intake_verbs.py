@@ -41,7 +41,7 @@ INTAKE_VERBS = (
         reads="events, contacts and decisions: Parquet files of a log, or tables of a warehouse",
         makes="a Parquet file: decision_id, contact_id and one column per feature column",
         examples=(
-            "nurture features journey=inbound_lead log=exported out=features.parquet",
+            "nurture features journey=inbound_lead log=ingested out=features.parquet",
             "nurture features journey=my.yaml backend=postgresql://crm/marketing zone=Europe/Paris",
         ),
         settings="nurture_rl.workflow.features_verb:FeaturesOptions",

@@ -125,5 +125,5 @@ def _require_completed_bins(where: Warehouse, times: ir.Table, spec: FeatureSpec
         raise LeakageError(
             f"feature {reading[0]!r} of a decision for contact {row['contact_id']!r} would use "
             f"events after it: it was made before its bin {row['step']} began; check anchor, step "
-            "and time zone"
+            "and time zone, and the zone given for contacts without one"
         )

@@ -146,8 +146,12 @@ class _Postgres(Warehouse):
     """Tables of a PostgreSQL database, on the address's search path."""
 
     def __init__(self, address: str) -> None:
-        import psycopg
-
+        try:
+            import psycopg
+        except ImportError as error:
+            raise ConfigError(
+                "backend: postgresql needs psycopg; type pip install 'nurture-rl[postgres]'"
+            ) from error
         try:
             self._connection = psycopg.connect(address)
         except psycopg.Error as error:

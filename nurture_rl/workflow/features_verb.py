@@ -25,7 +25,8 @@ class FeaturesOptions:
     # What works them out: duckdb, spark (local or a cluster's session; needs Java), or the address
     # of a PostgreSQL database, postgresql://...
     backend: str = "duckdb"
-    zone: str = "UTC"  # IANA name: where contacts without a time zone live
+    # IANA name: where contacts without a time zone live, as `data.default_zone` of `ingest`
+    zone: str = "Europe/Berlin"
     out: str = "features.parquet"  # file to write; it appears when it is whole
     memory_gb: float = 4.0  # most memory that DuckDB takes, 10**9 bytes, > 0
 
