@@ -191,6 +191,8 @@ def _ingest(
         checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(unified.merges, made / "merges.parquet")
+        if unified.accounts is not None:
+            pq.write_table(unified.accounts, made / "accounts.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
         summary = _summarise(checked, quarantine, tables, unified, added, written)

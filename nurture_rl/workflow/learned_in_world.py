@@ -35,7 +35,7 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     assert task.world is not None, f"policy {task.policy.name} is trained in a world, none given"
     metrics: Metrics = []
     simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
-    region = region_of(task.policy.spec, task.journey)
+    region = region_of(task.policy.spec, task.journey, task.stages)
     made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy
     if isinstance(made, ScoredPolicy):

@@ -11,6 +11,9 @@ from nurture_envs.journey import Journey
 from nurture_rl.appraisal.health.decisions_health import decisions_health, skew
 from nurture_rl.appraisal.health.events_health import events_health
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
+from nurture_rl.appraisal.health.mail_visits import lost_visits
+from nurture_rl.appraisal.health.people_health import people_health
+from nurture_rl.appraisal.health.source_reach import apart, source_reach
 from nurture_rl.appraisal.health.stages_health import stages_health
 
 _SET_ASIDE, _TWICE, _ADDED = 0.01, 0.05, 0.1
@@ -25,6 +28,7 @@ def diagnosis(
     summary: Mapping[str, Any],
     about: Mapping[str, Any],
     journey: Journey,
+    merges: pa.Table | None = None,
 ) -> tuple[LogFinding, ...]:
     """Everything that is wrong, what forbids learning first.
 
@@ -36,9 +40,13 @@ def diagnosis(
         summary: `summary.json` of the ingestion.
         about: `decisions.json` of the ingestion.
         journey: of the log.
+        merges: which contacts became one; None: nothing is said of them.
     """
     found = list(_intake(summary))
+    found += () if merges is None else people_health(merges, len(contacts))
     found += events_health(events, contacts, journey)
+    found += lost_visits(events)
+    found += apart(source_reach(events, decisions, journey))
     found += stages_health(events, journey) if journey.stages else ()
     if table is None:
         found.append(

@@ -23,7 +23,7 @@ from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.mapped.file_cells import decoded
 from nurture_rl.logs.mapped.mapping_file import FileMapping, plain_cell
 from nurture_rl.logs.mapped.translating import LEFT_OUT
-from nurture_rl.logs.quarantine import BadLine, quarantine_lines
+from nurture_rl.logs.quarantine import BadLine, quarantine_lines, shown
 from nurture_rl.logs.readers import RawCells, RawTable, typed
 from nurture_rl.logs.reported.known_formats import FORMATS
 from nurture_rl.logs.reported.report_format import (
@@ -66,7 +66,7 @@ def read_exported(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]
     known = FORMATS[str(mapping.format)]
     found: dict[TableKind, list[RawTable]] = {TableKind.EVENTS: [], TableKind.CONTACTS: []}
     bad: list[BadLine] = []
-    rows = _whole(_rows(mapping, path), path)
+    rows = _whole(values_of(mapping, path), path)
     while part := list(islice(rows, None if known.is_timeline else _AT_ONCE)):
         read = _translated(mapping, known, part)
         bad += read.bad
@@ -102,7 +102,7 @@ def _whole(rows: Iterator[tuple[int, Any]], path: Path) -> Iterator[tuple[int, A
         ) from error
 
 
-def _rows(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
+def values_of(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
     """The values of a file with their lines; what is no value is a `BadLine`."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
@@ -138,8 +138,7 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
         try:
             yield number, read_report(_line_in, line)
         except UNREADABLE as error:
-            text = line.decode(errors="backslashreplace").strip()
-            yield number, BadLine(number, f"malformed: {error}", text)
+            yield number, BadLine(number, f"malformed: {error}", shown(line))
 
 
 def _translated(
