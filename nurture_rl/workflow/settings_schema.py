@@ -10,6 +10,7 @@ from nurture_rl.workflow.interchange_config import InterchangeConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.lift_config import LiftConfig
 from nurture_rl.workflow.ope_config import OpeConfig
+from nurture_rl.workflow.prices_config import PricesConfig
 from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
 
 
@@ -24,6 +25,7 @@ def register_schemas() -> None:
     store.store(name="ope_schema", node=OpeConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
     store.store(name="lift_schema", node=LiftConfig)
+    store.store(name="prices_schema", node=PricesConfig)
     for name in LEARNERS:
         settings = learned_policy_settings(name)
         store.store(group="schemas/policy", name=name, node=settings)

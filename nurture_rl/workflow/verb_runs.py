@@ -36,6 +36,7 @@ from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.objective import RunObjective, log_objective, objective_of
 from nurture_rl.workflow.pipeline import Pipeline, ready
+from nurture_rl.workflow.prices_verb import priced_part
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
 from nurture_rl.workflow.run_tracking import run_tracking
@@ -51,7 +52,8 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
 
     Args:
         config: composed by Hydra from `run_schema`.
-        verb: `ingest`, `doctor`, `fit_world`, `gap`, `train`, `evaluate`, `export` or `pipeline`.
+        verb: `ingest`, `doctor`, `fit_world`, `gap`, `train`, `prices`, `evaluate`, `export` or
+            `pipeline`.
 
     Returns:
         What was made: folders, files, and for `export` and `pipeline` the gate's record.
@@ -289,6 +291,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "fit_world": (_ingest, _fit_world),
     "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world_to_play, _train, _judge_on_log),
+    "prices": (_ingest, _propensities, _fit_world, priced_part),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
     "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
     "pipeline": (
@@ -310,7 +313,7 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
-train, evaluate = _of("train"), _of("evaluate")
+train, evaluate, prices = _of("train"), _of("evaluate"), _of("prices")
 
 
 def doctor(config: DictConfig) -> VerbResult:
