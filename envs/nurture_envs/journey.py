@@ -17,10 +17,13 @@ from nurture_envs.handoff_rules import HandoffRules
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
 APPROVALS = ("draft", "approved", "withdrawn")
-FEATURE_KINDS = (
+PAST_KINDS = (  # of features that look at what happened
     *("count", "recency", "ratio", "streak", "ever", "memory"),
-    *("attribute", "stage", "calendar"),
+    *("decayed", "trend", "distinct", "affinity"),
 )
+FEATURE_KINDS = (*PAST_KINDS, "attribute", "stage", "calendar")
+TOLD_APART = ("topic", "page_category", "reply_class", "stage")  # columns of events; see `groups`
+SLOT = "slot"  # affinity to the slots of the clock
 CALENDAR_PARTS = ("bin", "weekday", "slot")
 BUSY = ("refuse", "wait")  # what becomes of whoever enters while another journey has them
 
@@ -135,6 +138,10 @@ class Feature:
     default: float = 0.0  # attribute: value when a number is missing
     part: str = ""  # calendar: one of CALENDAR_PARTS
     stages: tuple[tuple[str, str], ...] = ()  # stage: (stage, signal that enters it), in order
+    half_life: float = 0.0  # decayed: bins in which the weight of an event halves
+    by: str = ""  # distinct and affinity: one of TOLD_APART; affinity also SLOT
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by: each value, and its channels of `of`
+    prior: int = 0  # affinity: events, spread evenly, that are added to those that happened
 
 
 @dataclass(frozen=True, slots=True)

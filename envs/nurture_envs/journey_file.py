@@ -16,11 +16,8 @@ from nurture_envs.errors import JourneyError
 from nurture_envs.fields import Fields, channels_of, hint
 from nurture_envs.journey import (
     APPROVALS,
-    CALENDAR_PARTS,
-    FEATURE_KINDS,
     JOBS,
     ActionOptions,
-    Feature,
     Journey,
     Message,
     Reward,
@@ -29,6 +26,7 @@ from nurture_envs.journey import (
 from nurture_envs.journey_claims import claim_problems, read_claim
 from nurture_envs.journey_enrolment import enrolment_problems, read_enrolment
 from nurture_envs.journey_experiment import experiment_problems, read_experiment
+from nurture_envs.journey_features import Nameable, read_feature
 from nurture_envs.journey_goals import read_kpis, read_limit
 from nurture_envs.journey_guardrails import (
     event_columns,
@@ -120,6 +118,7 @@ def _journey(f: Fields) -> Journey:
     north_star, *supporting = read_kpis(f.mapping("kpis"), channels)
     clock, names = _clock(f.mapping("clock")), [signal.name for signal in signals]
     figures = [kpi.name for kpi in (north_star, *supporting)]
+    known = Nameable(signals, tuple(channels), stages, len(clock.slots_hours))
     journey = Journey(
         name=f.text("journey"),
         title=f.text("title"),
@@ -130,7 +129,7 @@ def _journey(f: Fields) -> Journey:
         messages=messages,
         offers=tuple(read_offer(name, child) for name, child in f.children("offers", {})),
         options=_options(actions),
-        features=tuple(_feature(n, c, channels, stages) for n, c in f.children("features")),
+        features=tuple(read_feature(n, c, known) for n, c in f.children("features")),
         reward=_reward(f.mapping("reward"), signals, channels),
         terminals=channels_of(f, "terminals", channels, default=[]),
         guardrails=read_guardrails(f.mapping("guardrails", {}), channels, messages, slow),
@@ -214,33 +213,6 @@ def _options(f: Fields) -> ActionOptions:
     options = ActionOptions(tuple(slots), pauses, f.flag("escalate", False), f.flag("exit", False))
     f.finish()
     return options
-
-
-def _feature(
-    name: str, f: Fields, known: list[str], stages: tuple[tuple[str, str], ...]
-) -> Feature:
-    kind = f.text("kind", among=FEATURE_KINDS)
-    counted = kind in ("count", "recency", "ratio", "streak", "ever", "memory")
-    feature = Feature(
-        name=name,
-        kind=kind,
-        of=channels_of(f, "of", known) if counted else (),
-        over=channels_of(f, "over", known) if kind == "ratio" else (),
-        until=channels_of(f, "until", known) if kind == "streak" else (),
-        window=f.integer("window", low=1) if counted and kind != "ever" else 1,
-        attribute=f.text("attribute", name) if kind == "attribute" else "",
-        levels=tuple(str(v) for v in f.items("levels", [])) if kind == "attribute" else (),
-        default=f.number("default", 0.0) if kind == "attribute" else 0.0,
-        part=f.text("part", among=CALENDAR_PARTS) if kind == "calendar" else "",
-        stages=stages if kind == "stage" else (),
-    )
-    if kind in ("recency", "ever", "streak") and any(
-        ".value" in channel for channel in (*feature.of, *feature.until)
-    ):
-        f.problem("of", "values can be counted or divided, not used for recency, streak or ever")
-    if kind in FEATURE_KINDS:  # of an unknown kind no key can be judged
-        f.finish()
-    return feature
 
 
 def _reward(f: Fields, signals: tuple[Signal, ...], known: list[str]) -> Reward:

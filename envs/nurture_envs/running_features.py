@@ -7,7 +7,7 @@ that a feature asks for, contacts along the columns. Counts are whole and values
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nurture_envs.features import NEVER, FeatureSpec, History
+from nurture_envs.features.spec import decay_weights, reach_of
 from nurture_envs.journey import Feature
 
 _NEVER = float(NEVER)
@@ -77,8 +78,12 @@ class RunningFeatures:
 
     def _declare(self, feature: Feature) -> None:
         """Give a feature its rows."""
-        if feature.kind in ("count", "ratio", "streak"):
+        if feature.kind in ("count", "ratio", "streak", "trend", "decayed", "affinity"):
             self._add_sum(feature.of, feature.window)
+        if feature.kind == "trend":
+            self._add_sum(feature.of, reach_of(feature))
+        for _, channels in feature.groups:
+            self._add_sum(channels, feature.window)
         if feature.kind == "ratio":
             self._add_sum(feature.over, feature.window)
         if feature.kind == "memory":
@@ -246,6 +251,8 @@ class RunningFeatures:
                 rows += self._stage(feature, lags)
             elif feature.kind == "memory":
                 rows += self._memory(state, feature)
+            elif feature.kind == "affinity":
+                rows += self._affinity(feature, state, bins)
             else:
                 rows.append(self._from_past(feature, state, lags, bins))
         return rows
@@ -278,6 +285,14 @@ class RunningFeatures:
             below = self._sum(state, feature.over, feature.window)
             some = below != 0
             return torch.where(some, top / torch.where(some, below, 1.0), 0.0)
+        if feature.kind == "trend":
+            late = self._sum(state, feature.of, feature.window)
+            return late - (self._sum(state, feature.of, reach_of(feature)) - late)
+        if feature.kind == "distinct":
+            groups = [self._sum(state, of, feature.window) != 0 for _, of in feature.groups]
+            return torch.stack(groups).sum(dim=0).to(torch.float32)
+        if feature.kind == "decayed":
+            return self._decayed(feature, state, bins)
         if feature.kind == "recency":
             return torch.clamp(lags[self.last_row(feature.of)], max=feature.window)
         if feature.kind == "ever":
@@ -286,17 +301,44 @@ class RunningFeatures:
 
     def _streak(self, feature: Feature, state: RunningState, lags: Tensor, bins: Tensor) -> Tensor:
         """Events in the bins after the last one that ends the streak."""
-        at, row = self.place(feature.of, feature.window)
         ended = lags[self.last_row(feature.until)]
-        reach = torch.minimum(ended, bins - state.since + 1.0)
         total = torch.zeros_like(bins)
-        rows = self.ring_sets[at][1][row]
-        for ago, bin_ in enumerate(state.ring[: feature.window], start=1):
-            inside = bin_[rows[0]]
-            for more in rows[1:]:
-                inside = inside + bin_[more]
-            total = total + torch.where(reach > ago, inside, 0.0)
+        for ago, inside in enumerate(self._inside(feature, state, bins), start=1):
+            total = total + torch.where(ended > ago, inside, 0.0)
         return total
+
+    def _inside(self, feature: Feature, state: RunningState, bins: Tensor) -> Iterator[Tensor]:
+        """A feature's events in each bin of its window, the last bin first, [n] f32 each."""
+        at, row = self.place(feature.of, feature.window)
+        first, *others = self.ring_sets[at][1][row]
+        reach = bins - state.since  # bins before are another contact's
+        for ago, bin_ in enumerate(state.ring[: feature.window], start=1):
+            inside = bin_[first]
+            for more in others:
+                inside = inside + bin_[more]
+            yield torch.where(reach >= ago, inside, 0.0)
+
+    def _decayed(self, feature: Feature, state: RunningState, bins: Tensor) -> Tensor:
+        """Events by their weight; added in 64 bits, exactly, and rounded once."""
+        total = torch.zeros_like(bins, dtype=torch.float64)
+        weights = decay_weights(feature).tolist()
+        for weight, inside in zip(weights, self._inside(feature, state, bins), strict=True):
+            total = total + inside.to(torch.float64) * weight
+        return total.to(torch.float32)
+
+    def _affinity(self, feature: Feature, state: RunningState, bins: Tensor) -> list[Tensor]:
+        """Shrunken shares: whole numbers, divided once."""
+        if feature.groups:
+            some = [self._sum(state, of, feature.window) for _, of in feature.groups]
+        else:
+            slots = len(self.spec.clock.slots_hours)
+            some = [torch.zeros_like(bins) for _ in range(slots)]
+            for ago, inside in enumerate(self._inside(feature, state, bins), start=1):
+                slot = torch.remainder(bins - ago, slots)
+                some = [had + torch.where(slot == s, inside, 0.0) for s, had in enumerate(some)]
+        total = self._sum(state, feature.of, feature.window)
+        below = (total + feature.prior) * len(some)
+        return [(one * len(some) + feature.prior) / below for one in some]
 
     def _stage(self, feature: Feature, lags: Tensor) -> list[Tensor]:
         """One-hot of the stage entered last; the later stage of the order wins a tie."""

@@ -6,7 +6,7 @@ Column names inside the query are made by position, because engines fold the cas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add, or_
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import DAY_US, HOUR_US, Clock
 from nurture_envs.features import NEVER, FeatureSpec
+from nurture_envs.features.spec import WEIGHT_GRID, decay_steps, reach_of
 from nurture_envs.journey import Feature
 from nurture_rl.features.bins import BinnedLog, SignalEvents, require_completed_bins
 
@@ -56,7 +57,7 @@ def feature_query(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> i
         elif feature.kind == "calendar":
             columns += _calendar(table, spec.clock, feature)
         else:
-            columns += _from_past(table, feature, position)
+            columns += _from_past(table, feature, position, len(spec.names(feature)))
     named = {f"feature_{i}": column.cast("float32") for i, column in enumerate(columns)}
     return table.order_by("row").select(**named)
 
@@ -97,7 +98,7 @@ def _past(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> ir.Table:
         events, known
     )
     bins = _bin_of(pairs.local_us - pairs.anchor_us, spec.clock)
-    past = pairs.select("row", "signal", "value", lag=pairs.step - bins)
+    past = pairs.select("row", "signal", "value", lag=pairs.step - bins, bin=bins)
     useful = past.lag <= spec.window
     ever = [name for f in spec.features if f.kind == "ever" for name in f.of]
     ever += [signal for f in spec.features for _, signal in f.stages]
@@ -114,6 +115,14 @@ def _aggregates(past: ir.Table, spec: FeatureSpec) -> dict[str, ir.Value]:
             wanted[f"top_{position}"] = _total(past, spec, feature.of, near)
         if feature.kind == "ratio":
             wanted[f"below_{position}"] = _total(past, spec, feature.over, near)
+        if feature.kind == "trend":
+            for name, bins in (("late", feature.window), ("both", reach_of(feature))):
+                wanted[f"{name}_{position}"] = _total(past, spec, feature.of, past.lag <= bins)
+        if feature.kind == "decayed":
+            wanted[f"decayed_{position}"] = _decayed(past, spec, feature)
+        if feature.kind in ("distinct", "affinity"):
+            for place, (of, where) in enumerate(_groups(past, spec, feature)):
+                wanted[f"some_{position}_{place}"] = _total(past, spec, of, where)
         if feature.kind in ("recency", "ever"):
             wanted[f"since_{position}"] = _since(past, spec, feature.of)
         if feature.kind == "memory":
@@ -138,6 +147,36 @@ def _total(
         mine = near & _is_one_of(past, spec, values)
         parts.append(past.value.sum(where=mine).fill_null(0.0))
     return reduce(add, parts)
+
+
+def _decayed(past: ir.Table, spec: FeatureSpec, feature: Feature) -> ir.Value:
+    """Sum of channels in steps of weight: whole numbers, so the engine may add in any order."""
+    steps = [(ago, int(step)) for ago, step in enumerate(decay_steps(feature), start=1) if step]
+    # What counts nothing stays out: 0 times a negative value is -0.
+    near = past.lag <= len(steps)
+    weight = past.lag.cases(*steps, else_=0)
+    parts: list[ir.Value] = []
+    for valued in (False, True):
+        names = [name for name in feature.of if name.endswith(".value") == valued]
+        amount = past.value * weight.cast("float64") if valued else weight
+        if names:
+            total = amount.sum(where=near & _is_one_of(past, spec, names))
+            parts.append(total.cast("float64").fill_null(0.0))
+    return reduce(add, parts)
+
+
+def _groups(
+    past: ir.Table, spec: FeatureSpec, feature: Feature
+) -> Iterator[tuple[Sequence[str], ir.BooleanValue]]:
+    """What each group of a feature that tells events apart counts: channels, and which bins."""
+    near = past.lag <= feature.window
+    for _, channels in feature.groups:
+        yield channels, near
+    if not feature.groups:
+        slots = len(spec.clock.slots_hours)
+        _, slot = _divmod(past.bin, slots)
+        for number in range(slots):
+            yield feature.of, near & (slot == number)
 
 
 def _since(past: ir.Table, spec: FeatureSpec, names: Sequence[str]) -> ir.Value:
@@ -167,7 +206,7 @@ def _streak(past: ir.Table, spec: FeatureSpec, feature: Feature, position: int) 
     return still.group_by("row").aggregate(**{f"streak_{position}": still.count()})
 
 
-def _from_past(table: ir.Table, feature: Feature, position: int) -> list[ir.Value]:
+def _from_past(table: ir.Table, feature: Feature, position: int, width: int) -> list[ir.Value]:
     if feature.kind == "stage":
         return _stage(table, feature, position)
     if feature.kind == "streak":
@@ -183,10 +222,27 @@ def _from_past(table: ir.Table, feature: Feature, position: int) -> list[ir.Valu
         # Two float32 numbers divided in float64 and rounded once give the float32 quotient.
         quotient = top / ibis.ifelse(below != 0.0, below, 1.0)
         return [ibis.ifelse(below != 0.0, quotient, 0.0)]
+    if feature.kind == "trend":
+        late, both = (table[f"{name}_{position}"].fill_null(0.0) for name in ("late", "both"))
+        return [late - (both - late)]
+    if feature.kind == "decayed":
+        return [table[f"decayed_{position}"].fill_null(0.0) / float(WEIGHT_GRID)]
+    if feature.kind in ("distinct", "affinity"):
+        return _told_apart(table, feature, position, width)
     since = table[f"since_{position}"].fill_null(-NEVER)
     if feature.kind == "recency":
         return [ibis.least(since, feature.window)]
     return [since < _SEEN]
+
+
+def _told_apart(table: ir.Table, feature: Feature, position: int, width: int) -> list[ir.Value]:
+    """How many groups happened, or the shrunken share of each."""
+    groups = len(feature.groups) or width
+    some = [table[f"some_{position}_{place}"].fill_null(0.0) for place in range(groups)]
+    if feature.kind == "distinct":
+        return [reduce(add, [(one > 0.0).cast("float64") for one in some])]
+    below = (reduce(add, some) + float(feature.prior)) * float(groups)
+    return [(one * float(groups) + float(feature.prior)) / below for one in some]
 
 
 def _stage(table: ir.Table, feature: Feature, position: int) -> list[ir.Value]:

@@ -17,6 +17,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields
+from nurture_rl.logs.contact_buckets import ContactBuckets
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
@@ -24,7 +25,7 @@ from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
-from nurture_rl.logs.kept_private import kept_private, without_content
+from nurture_rl.logs.kept_private import PrivateLog, without_content, written_names
 from nurture_rl.logs.mapped.mapped_rows import read_mapped
 from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
 from nurture_rl.logs.page_rules import PAGES_FILE, PageRules, load_page_rules
@@ -43,7 +44,7 @@ from nurture_rl.logs.schema import (
     is_plan_file,
     raw_schema,
 )
-from nurture_rl.logs.spilled_events import NamedEvents, SpilledEvents
+from nurture_rl.logs.spilled_events import SpilledEvents
 from nurture_rl.logs.stray import find_strays
 from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
@@ -77,23 +78,28 @@ class _Checked:
     """Every table's usable rows, and what is refused."""
 
     events: SpilledEvents
-    rows: Mapping[TableKind, pa.Table]  # of the other tables; events too, under rules of privacy
+    rows: Mapping[TableKind, pa.Table]  # of the other tables
     strays: pa.Table  # namings of events that link keys and are none of the log's
     refused: pa.Table  # of the other tables
     files: Mapping[TableKind, tuple[str, ...]]
     notes: tuple[str, ...]
     rules: PrivacyRules | None
+    unnamed: pa.Table  # refused rows of the other tables that name nobody, or may not be written
+    left_out: tuple[pa.Table, ...] = ()  # events that may not be written
 
     def quarantine(self) -> pa.Table:
         """The refused rows of all tables, in order, with what may be written of them."""
-        whole = pa.concat_tables([QUARANTINE.empty_table(), *self.events.quarantine, self.refused])
+        parts = [*self.events.quarantine, *self.left_out, self.refused, self.unnamed]
+        whole = pa.concat_tables(parts)
         if self.rules is not None:
             whole = without_content(whole)
         return whole.sort_by([(name, "ascending") for name in ("table", "file", "line", "reason")])
 
     def kept(self, kind: TableKind) -> int:
         """How many rows of a table are usable."""
-        return len(self.rows.get(kind, self.events))
+        if kind is TableKind.EVENTS:
+            return len(self.events) - sum(map(len, self.left_out))
+        return len(self.rows[kind])
 
 
 def ingest_folder(
@@ -115,8 +121,8 @@ def ingest_folder(
     which replaces an older `out` only when all is written. The tables do not depend on the order
     of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
     wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
-    folder) say what of the log may be written; under them the events must fit into memory. Rules
-    of pages (`pages.yaml`) say what addresses are about.
+    folder) say what of the log may be written. Rules of pages (`pages.yaml`) say what addresses
+    are about.
 
     Args:
         folder: where the raw files lie.
@@ -152,33 +158,33 @@ def _ingest(
     namings = checked.events.namings()
     unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
     named = checked.events.name(namings, unified.events)
-    changes = EventChanges(checked.events.tells_seconds, reading.pages, reading.rules)
-    if reading.rules is not None:
-        unified = _kept_private(unified, named, changes, reading.rules)
-    refused = pa.concat_tables([checked.refused, unified.quarantine])
-    checked = replace(checked, rows=unified.rows, refused=refused)
-    quarantine = checked.quarantine()
+    checked = _with(checked, unified)
     _require_usable(checked, folder, out)
-    tables, added = _final_tables(unified, named)
-    progress(
-        f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
-        f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
-        f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
-        f"{counted(len(quarantine), 'row')} in quarantine"
-    )
+    rules = reading.rules
+    names = named.contacts if rules is None else written_names(named.contacts, rules)
+    buckets = ContactBuckets(named, names, room)
+    contacts = unified.rows[TableKind.CONTACTS]
+    private = None if rules is None else PrivateLog(rules, contacts, buckets.last_us)
+    derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
+    exact = checked.events.tells_seconds
+    changes = EventChanges(exact, reading.pages, private, derived)
     with atomic_folder(out) as made:
+        events = made / f"{TableKind.EVENTS}.parquet"
+        written = write_events(map(changes.changed, buckets.parts()), events)
+        unified = unified if private is None else private.others(unified)
+        checked = _with(replace(checked, left_out=tuple(changes.left_out)), unified)
+        quarantine = checked.quarantine()
+        _require_usable(checked, folder, out)
+        tables, added = _final_tables(unified.rows, written.contacts)
+        progress(
+            f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
+            f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
+            f"{counted(len(tables[TableKind.CONTACTS]), 'contact')}; "
+            f"{counted(len(quarantine), 'row')} in quarantine"
+        )
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
-        events = made / f"{TableKind.EVENTS}.parquet"
-        may = None if reading.rules is None else reading.rules.events
-        derived = DerivedEvents(reading.journey, may)
-        if TableKind.EVENTS in unified.rows:  # marked already
-            whole = [unified.rows[TableKind.EVENTS]]
-            written = write_events(whole, derived.with_derived, events, room)
-        else:
-            whole, change = named.parts(), changes.changed
-            written = write_events(whole, lambda r: derived.with_derived(change(r)), events, room)
-        checked = replace(checked, notes=(*checked.notes, *changes.notes(), *derived.notes()))
+        checked = replace(checked, notes=(*checked.notes, *changes.notes()))
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
@@ -187,13 +193,9 @@ def _ingest(
     return summary
 
 
-def _kept_private(
-    unified: Unified, named: NamedEvents, changes: EventChanges, rules: PrivacyRules
-) -> Unified:
-    """What rules of privacy let be written, with the events in memory."""
-    empty = raw_schema(TableKind.EVENTS).empty_table()
-    events = changes.changed(pa.concat_tables([empty, *named.parts()]).combine_chunks())
-    return kept_private(replace(unified, rows={**unified.rows, TableKind.EVENTS: events}), rules)
+def _with(checked: _Checked, unified: Unified) -> _Checked:
+    """The tables after `unified`, which refuses rows too."""
+    return replace(checked, rows=unified.rows, unnamed=unified.quarantine)
 
 
 def _read_and_check(
@@ -249,7 +251,8 @@ def _read_and_check(
         progress(note)
     others = [part for kind in rows for part in refused[kind]]
     quarantine = pa.concat_tables([QUARANTINE.empty_table(), *others])
-    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules)
+    none = QUARANTINE.empty_table()
+    return _Checked(events, rows, strays, quarantine, files, tuple(notes), reading.rules, none)
 
 
 def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callable[[], RawTable]]:
@@ -352,14 +355,13 @@ def _counts(checked: _Checked, quarantine: pa.Table) -> tuple[TableCount, ...]:
     )
 
 
-def _final_tables(unified: Unified, events: NamedEvents) -> tuple[dict[TableKind, pa.Table], int]:
+def _final_tables(
+    rows: Mapping[TableKind, pa.Table], seen: pa.Array
+) -> tuple[dict[TableKind, pa.Table], int]:
     """Contacts and decisions in the contract's columns and order, and how many contacts are new."""
-    rows = dict(unified.rows)
     folded = fold_contacts(rows[TableKind.CONTACTS])
-    seen = [pa.chunked_array([events.contacts]), rows[TableKind.DECISIONS]["contact_id"]]
-    if TableKind.EVENTS in rows:
-        seen[0] = rows[TableKind.EVENTS]["contact_id"]
-    rows[TableKind.CONTACTS] = add_missing_contacts(folded, seen)
+    named = [pa.chunked_array([seen]), rows[TableKind.DECISIONS]["contact_id"]]
+    rows = {**rows, TableKind.CONTACTS: add_missing_contacts(folded, named)}
     tables: dict[TableKind, pa.Table] = {}
     for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
         schema = TABLES[kind]
@@ -389,8 +391,8 @@ def _summarise(
         contacts_merged=unified.identities.merged,
         shared_keys=int(unified.identities.shared.sum()),
         missing_propensity=tables[TableKind.DECISIONS]["propensity"].null_count,
-        first_at=written.first_at.isoformat(),
-        last_at=written.last_at.isoformat(),
+        first_at=written.first_at,
+        last_at=written.last_at,
         notes=checked.notes,
         fingerprint=fingerprint({kind.value: content for kind, content in contents.items()}),
     )

@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.machine_marks import BY
 from nurture_rl.logs.privacy_rules import PrivacyRules
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
+from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import TableKind
 from nurture_rl.logs.unify import Unified
 
@@ -32,38 +34,70 @@ _DAY_US = 86_400_000_000
 _HEX = 32  # signs of a pseudonym
 
 
-def kept_private(unified: Unified, rules: PrivacyRules) -> Unified:
-    """What may be written of a log.
+class PrivateLog:
+    """What may be written of a log, its events some contacts after the others.
 
     Events of other types than allowed, of people who have not agreed to their purpose, and what is
     too old go to the quarantine, which holds their file, line and reason alone. Other attributes
     and properties than allowed are taken off. Pseudonyms (HMAC-SHA256) take the place of ids and
     keys, the same in every run with one key.
-
-    Args:
-        unified: every table with its contacts, events too.
-        rules: what is allowed.
     """
-    rows = dict(unified.rows)
-    refused = [unified.quarantine]
-    oldest = _oldest_us(rows[TableKind.EVENTS], rules.keep_days)
-    agreed = _agreed(rows[TableKind.CONTACTS], rules)
-    for kind, reasons in (
-        (TableKind.EVENTS, _against_events(rows[TableKind.EVENTS], rules, oldest, agreed)),
-        (TableKind.DECISIONS, _against_decisions(rows[TableKind.DECISIONS], oldest)),
-    ):
-        rows[kind], bad = sift(rows[kind], kind, reasons)
-        refused.append(bad)
-    for kind, name, allowed in (
-        (TableKind.CONTACTS, "attributes", rules.attributes),
-        (TableKind.EVENTS, "properties", rules.properties),
-    ):
+
+    def __init__(self, rules: PrivacyRules, contacts: pa.Table, last_us: int) -> None:
+        """Begin.
+
+        Args:
+            rules: what is allowed.
+            contacts: with their resolved ids; they say who has agreed to what.
+            last_us: UTC microseconds of the log's last event, from which `keep_days` counts, so
+                that a log says it alone.
+        """
+        self._rules = rules
+        self._agreed = _agreed(contacts, rules)
+        days = rules.keep_days
+        self._oldest = None if days is None else int(last_us - days * _DAY_US)
+
+    def events(self, rows: pa.Table) -> RawTable:
+        """What may be written of some events, in their order.
+
+        Args:
+            rows: with their contacts' own ids, file and line.
+        """
+        against = _against_events(rows, self._rules, self._oldest, self._agreed)
+        kept, refused = sift(rows, TableKind.EVENTS, against)
+        if self._rules.properties is not None:
+            kept = _stripped(kept, "properties", self._rules.properties | {BY})
+        if self._rules.key is not None:
+            kept = _renamed(kept, self._rules.key)
+        return RawTable(kept, without_content(refused))
+
+    def tells(self, name: str) -> bool:
+        """Whether a property of events may be written."""
+        return self._rules.properties is None or name in self._rules.properties
+
+    def others(self, unified: Unified) -> Unified:
+        """What may be written of the other tables and of the keys."""
+        rows = dict(unified.rows)
+        against = _against_decisions(rows[TableKind.DECISIONS], self._oldest)
+        kept, refused = sift(rows[TableKind.DECISIONS], TableKind.DECISIONS, against)
+        rows[TableKind.DECISIONS] = kept
+        allowed = self._rules.attributes
         if allowed is not None:
-            kept = allowed | {BY} if kind is TableKind.EVENTS else allowed
-            taken_off = _each_text(rows[kind][name], _only(kept))
-            rows[kind] = with_column(rows[kind], name, taken_off)
-    found = replace(unified, rows=rows, quarantine=without_content(pa.concat_tables(refused)))
-    return found if rules.key is None else _under_pseudonyms(found, rules.key)
+            contacts = _stripped(rows[TableKind.CONTACTS], "attributes", allowed)
+            rows[TableKind.CONTACTS] = contacts
+        quarantine = without_content(pa.concat_tables([unified.quarantine, refused]))
+        identities, key = unified.identities, self._rules.key
+        if key is not None:
+            rows = {kind: _renamed(table, key) for kind, table in rows.items()}
+            identities = _renamed_identities(identities, key)
+        return replace(unified, rows=rows, quarantine=quarantine, identities=identities)
+
+
+def written_names(contacts: pa.Array, rules: PrivacyRules) -> pa.Array:
+    """How contacts are called in what is written, [n]."""
+    if rules.key is None:
+        return contacts
+    return _each_text(pa.chunked_array([contacts]), _hidden_by(rules.key))
 
 
 def without_content(quarantine: pa.Table) -> pa.Table:
@@ -73,12 +107,6 @@ def without_content(quarantine: pa.Table) -> pa.Table:
     reasons = pc.if_else(pc.match_substring_regex(said, f"^({_SAY_NOTHING}):"), said, kinds)
     quarantine = with_column(quarantine, "reason", reasons)
     return with_column(quarantine, "raw", pa.array([_LEFT_OUT] * len(quarantine), pa.string()))
-
-
-def _oldest_us(events: pa.Table, keep_days: float | None) -> int | None:
-    """The first moment that is kept; counted from the last event, so that a log says it alone."""
-    last = pc.max(events["occurred_at"].cast(pa.int64())).as_py()
-    return None if keep_days is None or last is None else int(last - keep_days * _DAY_US)
 
 
 def _against_events(
@@ -153,6 +181,11 @@ def _yes(told: Any) -> bool:
     return told is True or (isinstance(told, str) and told.strip().lower() in ("true", "yes", "1"))
 
 
+def _stripped(rows: pa.Table, name: str, allowed: frozenset[str]) -> pa.Table:
+    """Rows whose JSON objects have the allowed members alone."""
+    return with_column(rows, name, _each_text(rows[name], _only(allowed)))
+
+
 def _only(allowed: frozenset[str]) -> Callable[[str], str]:
     def kept(text: str) -> str:
         told = json.loads(text)
@@ -169,49 +202,56 @@ def _each_text(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Arra
     return pa.array(texts, pa.string()).take(coded.indices)
 
 
-def _under_pseudonyms(found: Unified, key: bytes) -> Unified:
-    def hidden(name: str) -> str:
-        return pseudonym(name, key)
+def _renamed(rows: pa.Table, key: bytes) -> pa.Table:
+    """Rows with pseudonyms for the ids and keys of people."""
+    for name in _NAMES:
+        if name in rows.column_names:
+            rows = with_column(rows, name, _each_text(rows[name], _hidden_by(key)))
+    if "keys" not in rows.column_names:
+        return rows
+    keys = rows["keys"].combine_chunks()
+    flat = _each_text(pa.chunked_array([keys.flatten()]), _hidden_key(key))
+    keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
+    return with_column(rows, "keys", keys)
 
-    def hidden_key(name: str) -> str:
-        kind, sign, value = name.partition(":")
-        return f"{kind}{sign}{hidden(value)}" if sign else hidden(name)
 
-    rows = {}
-    for kind, table in found.rows.items():
-        for name in _NAMES:
-            if name in table.column_names:
-                table = with_column(table, name, _each_text(table[name], hidden))
-        keys = table["keys"].combine_chunks()
-        flat = _each_text(pa.chunked_array([keys.flatten()]), hidden_key)
-        keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
-        rows[kind] = with_column(table, "keys", keys)
-    old = found.identities
-    names = _each_text(pa.chunked_array([old.key]), hidden_key)
+def _renamed_identities(old: Identities, key: bytes) -> Identities:
+    hidden = _hidden_by(key)
+    names = _each_text(pa.chunked_array([old.key]), _hidden_key(key))
     order = pc.sort_indices(names)
     taken = np.asarray(order)
-    identities = Identities(
+    merged = [
+        MergedContact(hidden(one.contact_id), tuple(sorted(map(hidden, one.others))))
+        for one in old.merged
+    ]
+    return Identities(
         key=names.take(order),
         contact_id=_each_text(pa.chunked_array([old.contact_id]), hidden).take(order),
         linked_at=old.linked_at[taken],
         shared=old.shared[taken],
-        merged=tuple(
-            sorted(
-                (
-                    MergedContact(hidden(one.contact_id), tuple(sorted(map(hidden, one.others))))
-                    for one in old.merged
-                ),
-                key=lambda one: one.contact_id,
-            )
-        ),
+        merged=tuple(sorted(merged, key=lambda one: one.contact_id)),
     )
-    return replace(found, rows=rows, identities=identities)
+
+
+def _hidden_key(key: bytes) -> Callable[[str], str]:
+    hidden = _hidden_by(key)
+
+    def renamed(name: str) -> str:
+        kind, sign, value = name.partition(":")
+        return f"{kind}{sign}{hidden(value)}" if sign else hidden(name)
+
+    return renamed
 
 
 def _offsets(lists: pa.ListArray) -> pa.Array:
     """Offsets of the flattened lists, in which a list that is null has nothing."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     return pa.array(np.r_[0, np.cumsum(np.asarray(lengths))].astype(np.int32))
+
+
+def _hidden_by(key: bytes) -> Callable[[str], str]:
+    """What gives the pseudonym of an id under a key."""
+    return partial(pseudonym, key=key)
 
 
 def pseudonym(name: str, key: bytes) -> str:

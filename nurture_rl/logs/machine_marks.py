@@ -7,6 +7,7 @@ reason is put into the event's properties as `machine_by`, so that the flag as i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nurture_rl.logs.changed_columns import with_cells
+from nurture_rl.logs.reported.reported_cells import PREFETCHING
 from nurture_rl.wording import counted
 
 BY = "machine_by"  # property that says why an event is a machine's
@@ -36,7 +38,9 @@ _ROBOT = (
     r"okhttp|libwww|httpclient|barracuda|mimecast|proofpoint|safelinks|urldefense|ironport|"
     r"trendmicro|symantec|fortinet|sophos|virustotal|zscaler|bitdefender|kaspersky|messagelabs"
 )
-_PROXY = r"^mozilla/5\.0$|googleimageproxy|yahoomailproxy|outlook-express-prefetch"
+_PROXY = (
+    rf"^\s*{re.escape(PREFETCHING)}\s*$|googleimageproxy|yahoomailproxy|outlook-express-prefetch"
+)
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

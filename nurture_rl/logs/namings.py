@@ -74,11 +74,22 @@ def distinct_namings(rows: pa.Table) -> tuple[pa.Table, NDArray[np.int32]]:
         The namings with a text that tells them apart, and the place of each row's, [n].
     """
     who, keys = (rows[name].combine_chunks() for name in COLUMNS)
-    encoded = _text(who, keys).dictionary_encode()
-    codes = np.asarray(encoded.indices)
-    firsts = pa.array(_firsts(codes, len(encoded.dictionary)))
-    own = pa.table([who.take(firsts), keys.take(firsts), encoded.dictionary], schema=_SCHEMA)
-    return own, codes
+    keyed = np.asarray(pc.greater(pc.list_value_length(keys).fill_null(0), 0)).astype(np.bool_)
+    some = pa.array(np.flatnonzero(keyed))
+    # Most rows name their contact by its id alone: their texts are made once for each id.
+    plain = who.filter(pa.array(~keyed)).dictionary_encode(null_encoding="encode")
+    told = _with_keys(who.take(some), keys.take(some)).dictionary_encode()
+    codes = np.empty(len(who), np.int32)
+    codes[~keyed] = np.asarray(plain.indices)
+    codes[keyed] = np.asarray(told.indices) + len(plain.dictionary)
+    texts = pa.concat_arrays([_plain(plain.dictionary), told.dictionary])
+    firsts = _firsts(codes, len(texts))
+    order = np.argsort(firsts)
+    place = np.empty(order.size, np.int32)
+    place[order] = np.arange(order.size)
+    taken = pa.array(firsts[order])
+    own = [who.take(taken), keys.take(taken), texts.take(pa.array(order))]
+    return pa.table(own, schema=_SCHEMA), place[codes]
 
 
 def _firsts(codes: NDArray[np.int32], distinct: int) -> IntArray:
@@ -88,22 +99,16 @@ def _firsts(codes: NDArray[np.int32], distinct: int) -> IntArray:
     return firsts
 
 
-def _text(who: pa.Array, keys: pa.Array) -> pa.Array:
-    """A text for each naming; equal texts, equal namings, as each part's length stands first."""
-    given = pc.list_value_length(keys).fill_null(0)
-    if not pc.any(pc.greater(given, 0)).as_py():
-        return pc.binary_join_element_wise(_length(who), who.fill_null(""), ":")
-    lists = keys.fill_null([])
-    lengths = pa.ListArray.from_arrays(lists.offsets, _length(lists.values))
-    parts = [
-        _length(who),
-        who.fill_null(""),
-        pc.binary_join(lengths, ","),
-        pc.binary_join(lists, ""),
-    ]
-    told = pc.binary_join_element_wise(*parts, ":")
-    plain = pc.binary_join_element_wise(*parts[:2], ":")
-    return pc.if_else(pc.greater(given, 0), told, plain)
+def _plain(who: pa.Array) -> pa.Array:
+    """A text for each naming by an id alone; equal texts, equal namings."""
+    return pc.binary_join_element_wise(_length(who), who.fill_null(""), ":")
+
+
+def _with_keys(who: pa.Array, keys: pa.ListArray) -> pa.Array:
+    """Likewise where there are keys; each part's length stands first."""
+    lengths = pa.ListArray.from_arrays(keys.offsets, _length(keys.values))
+    joined = pc.binary_join(lengths, ","), pc.binary_join(keys, "")
+    return pc.binary_join_element_wise(_plain(who), *joined, ":")
 
 
 def _length(texts: pa.Array) -> pa.Array:

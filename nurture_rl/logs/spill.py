@@ -15,8 +15,13 @@ BoolArray = NDArray[np.bool_]
 class Spill:
     """Tables of one schema in a file: written once, then read in order as often as needed."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:
         """Begin an empty file.
+
+        Args:
+            path: the file.
+            schema: of the rows.
+            compression: `lz4` is quicker where parts are small, `zstd` takes less room.
 
         Raises:
             OSError: the disk refuses, here and on every other call.
@@ -24,7 +29,7 @@ class Spill:
         self.schema = schema
         self._path = path
         self._lengths: list[int] = []
-        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+        options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
         self._writer = pa.ipc.new_file(str(path), schema, options=options)
 
     def __len__(self) -> int:

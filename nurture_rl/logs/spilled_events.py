@@ -5,9 +5,7 @@ Memory holds some 30 bytes of each event: its time, a hash of its id and how it 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from nurture_rl.identity.resolve import Assignment
 from nurture_rl.logs.checks import check_events
 from nurture_rl.logs.duplicates import later_rows
+from nurture_rl.logs.in_turn import in_turn
 from nurture_rl.logs.machine_marks import are_exact, mail_minutes
 from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
 from nurture_rl.logs.quarantine import SHARED_ONLY, sift
@@ -31,7 +30,6 @@ from nurture_rl.logs.vocabulary import Vocabulary
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-WORKERS = 2  # threads that check rows
 COMPARED = 1 << 20  # rows of repeated ids that are compared at once
 TOLD_EVERY = 10_000_000  # rows
 _POSITION = "_position"
@@ -76,7 +74,7 @@ class SpilledEvents:
         self.quarantine: list[pa.Table] = []
         recorded, ids = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         mails, coarse = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
-        for part in _in_turn(partial(_checked, words=words), parts):
+        for part in in_turn(partial(_checked, words=words), parts):
             self.quarantine.append(part.quarantine)
             if len(part.rows):
                 self._add(part, progress)
@@ -205,32 +203,49 @@ class SpilledEvents:
         self._kept[positions] = False
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPart:
+    """Consecutive rows, some of which are kept."""
+
+    rows: pa.Table  # of raw_schema, all of them
+    kept: IntArray  # which of the rows are kept, ascending, [n]
+    contact: IntArray  # place of each kept one's contact among all, [n]
+    known_us: IntArray  # since when each kept one is known, UTC microseconds, [n]
+
+
 class NamedEvents:
     """The kept events of a log with the contact of each."""
 
     def __init__(self, events: SpilledEvents, place: IntArray, assigned: Assignment) -> None:
         """As `SpilledEvents.name` says."""
-        self._events, self._place, self._assigned = events, place, assigned
+        self._events, self._place, self._linked = events, place, assigned.linked_at
+        who = assigned.contact_id.dictionary_encode()
+        self.contacts = who.dictionary  # that have events, each once, [contacts]
+        self._contact_of = np.asarray(who.indices.fill_null(-1)).astype(np.int64)
 
-    @property
-    def contacts(self) -> pa.Array:
-        """The contacts that have events, each once."""
-        return self._assigned.contact_id.drop_null().unique()
+    def counts(self) -> IntArray:
+        """How many events each contact has, [contacts]."""
+        found = np.zeros(len(self.contacts), np.int64)
+        for i, place in enumerate(self._events._spill.places()):
+            naming = self._naming(i, self._events._kept[place])
+            found += np.bincount(self._contact_of[naming], minlength=found.size)
+        return found
 
-    def parts(self) -> Iterator[pa.Table]:
-        """The rows, of raw_schema; each is known no earlier than its link to its contact."""
+    def parts(self) -> Iterator[NamedPart]:
+        """The events in the order in which they were read.
+
+        Each is known no earlier than its link to its contact.
+        """
         events = self._events
         for i, place, rows in events._spill.parts(events._kept):
             kept = events._kept[place]
-            naming = self._place[events._namings.of_rows(i)[kept]]
-            known = np.maximum(events._recorded_us[place][kept], self._assigned.linked_at[naming])
-            changed = {
-                "contact_id": self._assigned.contact_id.take(pa.array(naming)),
-                "recorded_at": pa.array(known).cast(UTC_TIME),
-            }
-            rows = rows.filter(pa.array(kept))
-            columns = [changed.get(name, rows[name]) for name in rows.column_names]
-            yield pa.table(columns, schema=rows.schema)
+            naming = self._naming(i, kept)
+            known = np.maximum(events._recorded_us[place][kept], self._linked[naming])
+            yield NamedPart(rows, np.flatnonzero(kept), self._contact_of[naming], known)
+
+    def _naming(self, part: int, kept: BoolArray) -> IntArray:
+        """The naming of each kept row of a part, as places in the assignment, [kept]."""
+        return self._place[self._events._namings.of_rows(part)[kept]]
 
 
 def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:
@@ -241,20 +256,6 @@ def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:
     namings, codes = distinct_namings(rows)
     refused = pa.concat_tables([raw.quarantine, good.quarantine])
     return _Part(rows, refused, ids, namings, codes, *mail_minutes(rows))
-
-
-def _in_turn(
-    work: Callable[[Callable[[], RawTable]], _Part], parts: Iterable[Callable[[], RawTable]]
-) -> Iterator[_Part]:
-    """The results in the parts' order, a few of them worked on side by side."""
-    running: deque[Future[_Part]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for part in parts:
-            running.append(pool.submit(work, part))
-            if len(running) > WORKERS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 def _repeated(ids: IntArray) -> BoolArray:

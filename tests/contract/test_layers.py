@@ -61,6 +61,7 @@ LANGUAGE = (
         "journey_limits",
         "journey_guardrails",
         "journey_rules",
+        "journey_features",
         "journey_enrolment",
         "journey_experiment",
         "journey_claims",

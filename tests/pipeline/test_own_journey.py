@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey_file import load_journey
 from nurture_rl.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +57,13 @@ def test_a_stranger_gets_from_an_empty_folder_to_a_report(
     assert told["log"]["refused"] == 0
     assert told["log"]["journey"] == "library_reminders"
     assert any("have no mask" in note for note in told["log"]["notes"])
+
+
+def test_the_example_of_interest_makes_the_columns_that_the_page_names(tmp_path: Path) -> None:
+    (text,) = (text for _, title, text in BLOCK.findall(PAGE) if title == "interest.yaml")
+    (tmp_path / "interest.yaml").write_text(text, "utf-8")
+    made = FeatureSpec.of(load_journey(tmp_path / "interest.yaml")).columns
+    assert {"interest", "warming", "topics_clicked", "topic=pricing"} <= set(made)
 
 
 def test_the_page_names_every_setting_of_a_log() -> None:

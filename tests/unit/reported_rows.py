@@ -226,6 +226,7 @@ CASES: dict[str, tuple[Callable[[int, float, Row], Row], Sequence[Case]]] = {
             Case({"RecordType": "Delivery", "Details": "250"}, ("delivered",)),
             Case({"RecordType": "Open", "UserAgent": "Mozilla/5.0 (Windows)"}, ("open",)),
             Case({"RecordType": "Open", "UserAgent": "Mozilla/5.0"}, ("open*",)),
+            Case({"RecordType": "Open", "UserAgent": " mozilla/5.0 "}, ("open*",)),
             Case({"RecordType": "Click", "OriginalLink": "https://example.com/?a=b"}, ("click",)),
             Case({"RecordType": "Bounce", "Type": "SoftBounce"}, ("soft_bounce",)),
             Case({"RecordType": "Bounce", "Type": "Transient"}, ("soft_bounce",)),

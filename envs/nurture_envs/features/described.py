@@ -10,6 +10,13 @@ from nurture_envs.features.spec import FeatureSpec
 from nurture_envs.journey import Feature
 
 _MARK = "yes or no"
+_APART = {  # what events are told apart by: one, several
+    "topic": ("topic", "topics"),
+    "page_category": ("page category", "page categories"),
+    "reply_class": ("reply class", "reply classes"),
+    "stage": ("stage", "stages"),
+    "slot": ("slot", "slots"),
+}
 _CALENDAR = {
     "weekday": "1 on that local weekday",
     "slot": "1 in that slot of the period, the first is 0",
@@ -89,6 +96,8 @@ def _past(feature: Feature, place: int, channels: Sequence[str]) -> tuple[str, s
     unit, least = ("sum of values", -inf) if sums else ("events", 0.0)
     if feature.kind == "memory":
         return f"{of} {_ago(place + 1)}", unit, least, inf
+    if feature.kind in ("decayed", "trend", "distinct", "affinity"):
+        return _weighed(feature, place, of, (unit, least))
     if feature.kind == "ratio":
         over = _named(feature.over, channels)
         meaning = f"{of} {within}, divided by {over}; 0 where there is none of these"
@@ -97,6 +106,27 @@ def _past(feature: Feature, place: int, channels: Sequence[str]) -> tuple[str, s
         until = _named(feature.until, channels)
         return f"{of} {within}, since the last of {until}", unit, least, inf
     return f"{of} {within}", unit, least, inf
+
+
+def _weighed(
+    feature: Feature, place: int, of: str, summed: tuple[str, float]
+) -> tuple[str, str, float, float]:
+    """Of kinds that weigh bins, or tell events apart; `summed`: unit and least of sums of `of`."""
+    (unit, least), within, window = summed, _within(feature.window), feature.window
+    if feature.kind == "decayed":
+        halves = f"half as much every {feature.half_life:g} bins"
+        return f"{of} {within}; one in the last bin counts 1, {halves}", unit, least, inf
+    if feature.kind == "trend":
+        before = "the bin before" if window == 1 else f"the {window} bins before"
+        return f"{of} {within}, less those in {before}", unit, -inf, inf
+    one, several = _APART[feature.by]
+    if feature.kind == "distinct":
+        most = float(len(feature.groups))
+        return f"different {several} among {of} {within}", several, 0.0, most
+    own = f"`{feature.groups[place][0]}`" if feature.groups else str(place)
+    more = "1 more event" if feature.prior == 1 else f"{feature.prior} more events"
+    meaning = f"share of {one} {own} among {of} {within}, after {more} spread evenly"
+    return meaning, "share", 0.0, 1.0
 
 
 def _named(names: Sequence[str], channels: Sequence[str]) -> str:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from nurture_envs.clock import Clock
 from nurture_envs.errors import JourneyError
-from nurture_envs.journey import Feature, Journey
+from nurture_envs.journey import SLOT, Feature, Journey
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_OF_SOME_KINDS = ("half_life", "by", "groups", "prior")
 _TRUTHS = ("true", "false")
 _LARGEST = float(np.finfo(np.float32).max)
+WEIGHT_GRID = 2**20  # steps per unit of weight
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -39,7 +41,7 @@ class FeatureSpec:
     @cached_property
     def window(self) -> int:
         """Completed bins the state must remember."""
-        return max(feature.window for feature in self.features)
+        return max(reach_of(feature) for feature in self.features)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class FeatureSpec:
         """Positions of the channels that features name together."""
         entered = [tuple(signal for _, signal in feature.stages) for feature in self.features]
         named = [part for f in self.features for part in (f.of, f.over, f.until)]
+        named += [part for f in self.features for _, part in f.groups]
         return {names: tuple(self.channel_indices(names)) for names in (*named, *entered)}
 
     def names(self, feature: Feature) -> tuple[str, ...]:
@@ -70,6 +73,10 @@ class FeatureSpec:
             return tuple(f"{feature.name}={i}" for i in range(len(self.clock.slots_hours)))
         if feature.kind == "memory":
             return tuple(f"{feature.name}@{ago}" for ago in range(1, feature.window + 1))
+        if feature.kind == "affinity" and feature.by == SLOT:
+            return tuple(f"{feature.name}={i}" for i in range(len(self.clock.slots_hours)))
+        if feature.kind == "affinity":
+            return tuple(f"{feature.name}={value}" for value, _ in feature.groups)
         return (feature.name,)
 
     def column(self, name: str) -> int:
@@ -125,8 +132,35 @@ class FeatureSpec:
     @cached_property
     def hash(self) -> str:
         """Content hash of definitions, channels and clock."""
-        content = [[asdict(f) for f in self.features], self.channels, asdict(self.clock)]
+        content = [[_said(f) for f in self.features], self.channels, asdict(self.clock)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def reach_of(feature: Feature) -> int:
+    """Completed bins that a feature looks back on."""
+    return 2 * feature.window if feature.kind == "trend" else feature.window
+
+
+def decay_steps(feature: Feature) -> NDArray[np.int64]:
+    """Weights of a decayed count for each bin back, [window], in steps of 1 / WEIGHT_GRID.
+
+    An event of the last bin has the weight 1, WEIGHT_GRID steps. Products of steps and of values on
+    their grid are whole numbers of 2**-10: sums of them in 64 bits are exact, whatever their order,
+    while the decayed sum stays below 2**23. It is rounded once, to 32 bits.
+    """
+    exact = 0.5 ** (np.arange(feature.window) / feature.half_life)
+    return np.asarray(np.rint(exact * WEIGHT_GRID), np.int64)
+
+
+def decay_weights(feature: Feature) -> NDArray[np.float64]:
+    """The same weights as numbers in [0, 1], [window]; exact."""
+    return np.asarray(decay_steps(feature) / WEIGHT_GRID)
+
+
+def _said(feature: Feature) -> dict[str, Any]:
+    """A feature's fields; fields that only some kinds have are told where they say something."""
+    said = asdict(feature)
+    return {name: value for name, value in said.items() if value or name not in _OF_SOME_KINDS}
 
 
 def attribute_number(value: Any) -> float | None:

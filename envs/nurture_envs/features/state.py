@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from nurture_envs.clock import weekday_of
-from nurture_envs.features.spec import FeatureSpec
+from nurture_envs.features.spec import FeatureSpec, decay_weights, reach_of
 from nurture_envs.journey import Feature
 from nurture_envs.once import once
 
@@ -87,6 +88,11 @@ def evaluate(
         elif feature.kind == "stage":
             for place, column in enumerate(_stage(spec, feature, lags, xp), first):
                 out[:, place] = column
+        elif feature.kind == "affinity":
+            of = [totals[:, place] for place in sums.of.get(feature.name, ())]
+            some = of or _slot_sums(spec, feature, state, bins, xp)
+            for place, column in enumerate(_shares(feature, some), first):
+                out[:, place] = column
         elif feature.kind != "count":
             of = [totals[:, place] for place in sums.of.get(feature.name, ())]
             out[:, first] = _from_past(spec, feature, of, state, lags, xp)
@@ -117,6 +123,12 @@ def _sums_of(spec: FeatureSpec) -> _Sums:
             asked[feature.name] = [(bins, feature.of) for bins in range(1, feature.window + 1)]
         elif feature.kind == "ratio":
             asked[feature.name] = [(feature.window, feature.of), (feature.window, feature.over)]
+        elif feature.kind == "trend":
+            asked[feature.name] = [
+                (bins, feature.of) for bins in (feature.window, reach_of(feature))
+            ]
+        elif feature.groups:
+            asked[feature.name] = [(feature.window, channels) for _, channels in feature.groups]
     distinct = dict.fromkeys(one for some in asked.values() for one in some)
     order = sorted(distinct, key=lambda one: -len(one[1]))
     most, c = len(order[0][1]) if order else 0, len(spec.channels)
@@ -172,6 +184,14 @@ def _from_past(
         top, below = sums
         some = below != 0
         return xp.where(some, top / xp.where(some, below, xp.ones_like(below)), xp.zeros_like(top))
+    if feature.kind == "trend":
+        late, both = sums
+        return late - (both - late)
+    if feature.kind == "distinct":
+        return reduce(xp.add, [xp.astype(some != 0, xp.float32) for some in sums])
+    if feature.kind == "decayed":
+        weights = xp.asarray(decay_weights(feature), device=device(state.ring))
+        return xp.sum(xp.astype(_inside(spec, feature, state), xp.float64) * weights, axis=1)
     since = _least(lags, spec.places[feature.of], xp)
     if feature.kind == "recency":
         return xp.where(since < feature.window, since, feature.window)
@@ -181,11 +201,33 @@ def _from_past(
     ended = _least(lags, spec.places[feature.until], xp)
     lag = xp.arange(1, feature.window + 1, dtype=ended.dtype, device=device(ended))
     open_bins = xp.astype(lag[None, :] < ended[:, None], xp.float32)
-    of = spec.places[feature.of]
-    inside = state.ring[:, : feature.window, of[0]]
-    for channel in of[1:]:
+    return xp.sum(_inside(spec, feature, state) * open_bins, axis=1)
+
+
+def _inside(spec: FeatureSpec, feature: Feature, state: FeatureState) -> Array:
+    """Sums of a feature's channels in each bin of its window, [n, window]."""
+    first, *more = spec.places[feature.of]
+    inside = state.ring[:, : feature.window, first]
+    for channel in more:
         inside = inside + state.ring[:, : feature.window, channel]
-    return xp.sum(inside * open_bins, axis=1)
+    return inside
+
+
+def _slot_sums(
+    spec: FeatureSpec, feature: Feature, state: FeatureState, bins: Array, xp: Any
+) -> list[Array]:
+    """Events of a feature by the slot of their bin, [n] each."""
+    slots, inside = len(spec.clock.slots_hours), _inside(spec, feature, state)
+    lag = xp.arange(1, feature.window + 1, dtype=bins.dtype, device=device(bins))
+    slot = (bins[:, None] - lag[None, :]) % slots
+    return [xp.sum(inside * xp.astype(slot == one, xp.float32), axis=1) for one in range(slots)]
+
+
+def _shares(feature: Feature, sums: Sequence[Array]) -> list[Array]:
+    """Shrunken shares, [n] each: whole numbers divided once, so that every engine rounds alike."""
+    groups, prior = len(sums), feature.prior
+    below = (reduce(add, sums) + prior) * groups
+    return [(some * groups + prior) / below for some in sums]
 
 
 def _least(lags: Array, channels: Sequence[int], xp: Any) -> Array:

@@ -147,7 +147,7 @@ def restart(
     _begin(begins, journey, count, scratch)
     _place(state, clock, rows, count, known, scratch.fresh)
     decide(scratch.fresh, known, journey, none, count, scratch, fresh_shown, none)
-    features, actions = journey.columns.shape[0], journey.actions.sends.shape[0]
+    features, actions = journey.plan.columns.shape[0], journey.actions.sends.shape[0]
     _show(fresh_shown.features, shown.features, shown.stride, features, rows, count, column)
     _show(fresh_shown.mask, shown.mask, shown.stride, actions, rows, count, column)
     _show(fresh_shown.reasons, shown.reasons, shown.stride, actions, rows, count, column)

@@ -17,7 +17,7 @@ from nurture_envs.loops.functions import Loop, WorldLoops
 from nurture_envs.loops.guardrails import places_of, tables_of
 from nurture_envs.loops.networks import learned_loops
 from nurture_envs.loops.past import Late, Sets
-from nurture_envs.loops.plan import columns_of, sets_of
+from nurture_envs.loops.plan import plan_of, sets_of
 from nurture_envs.loops.tracing import Recorder, Traced, UntraceableError
 from nurture_envs.loops.watching import traced_call
 from nurture_envs.simulation import Simulation
@@ -70,7 +70,7 @@ def journey_of(simulation: Simulation) -> loop_records.LoopJourney:
         ),
         sets=Sets(*sets_of(running)),
         late=late,
-        columns=columns_of(running),
+        plan=plan_of(running),
         rules=tables_of(catalog, settings),
         conditions=conditions,
         thresholds=thresholds,

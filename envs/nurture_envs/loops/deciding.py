@@ -17,7 +17,7 @@ from nurture_envs.loops.loop_records import (
     Shown,
     State,
 )
-from nurture_envs.loops.past import features_of
+from nurture_envs.loops.past_features import features_of
 from nurture_envs.worlds.draw_loops import draw
 
 OPERATORS = (">=", "<=", ">", "<", "==", "!=")  # what conditions name by their position here
@@ -131,7 +131,7 @@ def decide(
     for i in range(size):
         now[i] = np.float32(state.bins[first + i])
     features_of(
-        state.past, clock, journey.sets, journey.columns, state.attributes, now,
+        state.past, clock, journey.sets, journey.plan, state.attributes, now,
         scratch.weekday[:size], first, shown.features[column:], shown.stride,
     )  # fmt: skip
     if journey.offers > 0:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nurture_envs.loops.guardrail_loops import LoopFacts, Tables
 from nurture_envs.loops.past import Late, Past, Sets
+from nurture_envs.loops.past_features import ColumnPlan
 
 Floats = NDArray[np.float32]
 Wholes = NDArray[np.int64]
@@ -75,7 +76,7 @@ class LoopJourney(NamedTuple):
     worth: Worth
     sets: Sets
     late: Late
-    columns: Wholes  # see `features_of`
+    plan: ColumnPlan
     rules: Tables
     conditions: Wholes  # [.., 3]: limited offer, feature column, comparison (see `deciding`)
     thresholds: Floats  # of each condition

@@ -1,4 +1,4 @@
-"""The known past of contacts as loops: sums that a bin enters and leaves, last times, features.
+"""The known past of contacts as loops: sums that a bin enters and leaves, last times.
 
 Equal bit for bit to `RunningFeatures`. A function plays one tile: neighbouring contacts, few enough
 that their rows stay in the cache.
@@ -20,9 +20,6 @@ Wholes = NDArray[np.int64]
 NEVER = np.float32(-1_000_000.0)
 EVER = np.float32(-500_000.0)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-
-# What a feature column is worked out from; see `features_of`.
-ATTRIBUTE, BIN, SLOT, WEEKDAY, SUM, RATIO, RECENCY, HAPPENED, STAGE, STREAK, DIFFERENCE = range(11)
 
 _jit = jit()
 
@@ -198,125 +195,3 @@ def close_bin(
     _hold_back(past, clock, late, amounts, keys, bins, first, size)
     _add_up(past, clock, sets, amounts, now, room, first)
     _see(past, sets, amounts, now, room, first)
-
-
-@_jit
-def _plain(
-    kind: int, a: int, b: int, known: Floats, weekday: Floats, now: Floats, row: Floats
-) -> None:
-    """A column that is read or compared; `known`: the row it is read from."""
-    size, number = row.shape[0], np.float32(a)
-    if kind in (ATTRIBUTE, SUM):
-        for i in range(size):
-            row[i] = known[i]
-    elif kind == BIN:
-        for i in range(size):
-            row[i] = now[i]
-    elif kind == SLOT:
-        for i in range(size):
-            row[i] = np.int64(now[i]) % b == a
-    elif kind == WEEKDAY:
-        for i in range(size):
-            row[i] = _ONE if weekday[i] == number else _ZERO
-    elif kind == HAPPENED:
-        for i in range(size):
-            row[i] = _ONE if known[i] > EVER else _ZERO
-
-
-@_jit
-def _streak(
-    past: Past, clock: int, sets: Sets, plan: Any, now: Floats, row: Floats, first: int
-) -> None:
-    """Events in the bins after the last one that ends the streak."""
-    _, a, b, window = plan
-    size, width = row.shape[0], past.ring.shape[0]
-    reach, inside = np.empty(size, np.float32), np.empty(size, np.float32)
-    since, last = past.since[first : first + size], past.last[b, first : first + size]
-    for i in range(size):
-        row[i] = _ZERO
-        span, lag = now[i] - since[i] + _ONE, now[i] - last[i]
-        reach[i] = lag if lag < span else span
-    for ago in range(1, window + 1):
-        slot, far = (clock - ago) % width, np.float32(ago)
-        for i in range(size):
-            inside[i] = _ONE if reach[i] > far else _ZERO
-        for at in range(sets.sum_from[a], sets.sum_from[a + 1]):
-            known = past.ring[slot, sets.sum_rows[at], first : first + size]
-            for i in range(size):
-                row[i] += known[i] * inside[i]
-
-
-@_jit
-def features_of(
-    past: Past, clock: int, sets: Sets, plan: Wholes, attributes: Floats, now: Floats,
-    weekday: Floats, first: int, out: Floats, stride: int,
-) -> None:  # fmt: skip
-    """The features of a tile at the start of a bin, as `RunningFeatures.evaluate` says them.
-
-    Args:
-        past: of all contacts.
-        clock: bins closed before.
-        sets: see `Sets`.
-        plan: one row per feature column: kind, two numbers that say which, and a window.
-        attributes: encoded attribute columns of all contacts, [attribute columns, n].
-        now: bins about to be decided, [tile].
-        weekday: Monday = 0, [tile].
-        first: contact of the tile.
-        out: memory from the tile's first element of the first column on.
-        stride: elements from one column to the next.
-    """
-    size = now.shape[0]
-    end = first + size
-    entered = np.empty(size, np.float32)
-    for column in range(plan.shape[0]):
-        kind, a, b, window = plan[column]
-        row = out[column * stride : column * stride + size]
-        if kind == RATIO:
-            top, below = past.sums[a, first:end], past.sums[b, first:end]
-            for i in range(size):
-                some = below[i] != _ZERO
-                row[i] = top[i] / (below[i] if some else _ONE) if some else _ZERO
-        elif kind == DIFFERENCE:
-            more, less = past.sums[a, first:end], past.sums[b, first:end]
-            for i in range(size):
-                row[i] = more[i] - less[i]
-        elif kind == RECENCY:
-            known, most = past.last[a, first:end], np.float32(window)
-            for i in range(size):
-                lag = now[i] - known[i]
-                row[i] = lag if lag < most else most
-        elif kind == STAGE:
-            if a == 0:
-                _enter(plan, column, b, past.last[:, first:end], now, entered)
-            number = np.float32(a)
-            for i in range(size):
-                row[i] = _ONE if entered[i] == number else _ZERO
-        elif kind == STREAK:
-            _streak(past, clock, sets, plan[column], now, row, first)
-        elif kind == ATTRIBUTE:
-            _plain(kind, a, b, attributes[a, first:end], weekday, now, row)
-        elif kind == SUM:
-            _plain(kind, a, b, past.sums[a, first:end], weekday, now, row)
-        elif kind == HAPPENED:
-            _plain(kind, a, b, past.last[a, first:end], weekday, now, row)
-        else:
-            _plain(kind, a, b, now, weekday, now, row)
-
-
-@_jit
-def _enter(plan: Wholes, column: int, stages: int, last: Any, now: Floats, entered: Floats) -> None:
-    """The stage each contact of a tile entered last, -1 for none; the later of equals.
-
-    The rows of the stages' last times, of all contacts of the tile, stand in the windows of the
-    feature's columns.
-    """
-    best = np.empty(entered.shape[0], np.float32)
-    for i in range(entered.shape[0]):
-        best[i], entered[i] = -EVER, -_ONE
-    for position in range(stages):
-        known, number = last[plan[column + position, 3]], np.float32(position)
-        for i in range(entered.shape[0]):
-            lag = now[i] - known[i]
-            newer = lag <= best[i]
-            entered[i] = number if newer else entered[i]
-            best[i] = lag if newer else best[i]

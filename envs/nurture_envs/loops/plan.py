@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.features.spec import decay_weights, reach_of
 from nurture_envs.journey import Feature
-from nurture_envs.loops import past
+from nurture_envs.loops import past_features
+from nurture_envs.loops.past_features import ColumnPlan
 from nurture_envs.running_features import RunningFeatures
 
 Wholes = NDArray[np.int64]
+_Row = tuple[int, int, int, int]
 
-_CALENDAR = {"bin": past.BIN, "slot": past.SLOT, "weekday": past.WEEKDAY}
+_CALENDAR = {"bin": past_features.BIN, "slot": past_features.SLOT, "weekday": past_features.WEEKDAY}
 
 
 def sets_of(running: RunningFeatures) -> tuple[Wholes, ...]:
@@ -29,40 +32,74 @@ def sets_of(running: RunningFeatures) -> tuple[Wholes, ...]:
     )
 
 
-def columns_of(running: RunningFeatures) -> Wholes:
-    """One row per feature column: kind, two numbers that say which, and a window."""
-    plan: list[tuple[int, int, int, int]] = []
+def plan_of(running: RunningFeatures) -> ColumnPlan:
+    """How each feature column is worked out."""
+    lists: list[int] = []
+    weights: list[float] = []
+    columns: list[_Row] = []
     attributes = 0
     for feature in running.spec.features:
         width = len(running.spec.names(feature))
         if feature.kind == "attribute":
-            plan += [(past.ATTRIBUTE, attributes + i, 0, 0) for i in range(width)]
+            columns += [(past_features.ATTRIBUTE, attributes + i, 0, 0) for i in range(width)]
             attributes += width
-        elif feature.kind == "calendar":
-            plan += [(_CALENDAR[feature.part], i, width, 0) for i in range(width)]
-        elif feature.kind == "stage":
-            entered = [running.last_row((signal,)) for _, signal in feature.stages]
-            plan += [(past.STAGE, i, width, entered[i]) for i in range(width)]
-        elif feature.kind == "memory":
-            totals = [_sum(running, feature.of, ago) for ago in range(1, width + 1)]
-            plan.append((past.SUM, totals[0], 0, 0))
-            plan += [(past.DIFFERENCE, more, less, 0) for less, more in pairwise(totals)]
+        elif feature.kind == "affinity":
+            columns += _shares(running, feature, lists)
+        elif feature.kind == "distinct":
+            columns.append((past_features.DISTINCT, len(lists), len(feature.groups), 0))
+            lists += [_sum(running, of, feature.window) for _, of in feature.groups]
+        elif feature.kind == "decayed":
+            at = _sum(running, feature.of, feature.window), len(weights)
+            columns.append((past_features.DECAYED, *at, feature.window))
+            weights += decay_weights(feature).tolist()
+        elif feature.kind in ("calendar", "stage", "memory"):
+            columns += _together(running, feature, width)
         else:
-            plan.append(_of_past(running, feature))
-    return np.array(plan, np.int64).reshape(-1, 4)
+            columns.append(_of_past(running, feature))
+    table = np.array(columns, np.int64).reshape(-1, 4)
+    return ColumnPlan(table, _whole(lists), np.array(weights, np.float64))
 
 
-def _of_past(running: RunningFeatures, feature: Feature) -> tuple[int, int, int, int]:
+def _together(running: RunningFeatures, feature: Feature, width: int) -> list[_Row]:
+    """The columns of a calendar, of stages or of a memory."""
+    if feature.kind == "calendar":
+        return [(_CALENDAR[feature.part], i, width, 0) for i in range(width)]
+    if feature.kind == "stage":
+        entered = [running.last_row((signal,)) for _, signal in feature.stages]
+        return [(past_features.STAGE, i, width, entered[i]) for i in range(width)]
+    totals = [_sum(running, feature.of, ago) for ago in range(1, width + 1)]
+    later = [(past_features.DIFFERENCE, more, less, 0) for less, more in pairwise(totals)]
+    return [(past_features.SUM, totals[0], 0, 0), *later]
+
+
+def _shares(running: RunningFeatures, feature: Feature, lists: list[int]) -> list[_Row]:
+    """The columns of an affinity; what they need goes to the end of `lists`."""
+    whole, rows = _sum(running, feature.of, feature.window), []
+    kind = past_features.SHARE if feature.groups else past_features.SLOT_SHARE
+    width = len(running.spec.names(feature))
+    for place in range(width):
+        rows.append((kind, len(lists), 0, feature.window))
+        if feature.groups:
+            lists += [_sum(running, feature.groups[place][1], feature.window), whole]
+        else:
+            lists += [whole, place]
+        lists += [width, feature.prior]
+    return rows
+
+
+def _of_past(running: RunningFeatures, feature: Feature) -> _Row:
     if feature.kind == "recency":
-        return past.RECENCY, running.last_row(feature.of), 0, feature.window
+        return past_features.RECENCY, running.last_row(feature.of), 0, feature.window
     if feature.kind == "ever":
-        return past.HAPPENED, running.last_row(feature.of), 0, 0
+        return past_features.HAPPENED, running.last_row(feature.of), 0, 0
     top = _sum(running, feature.of, feature.window)
     if feature.kind == "count":
-        return past.SUM, top, 0, 0
+        return past_features.SUM, top, 0, 0
+    if feature.kind == "trend":
+        return past_features.TREND, top, _sum(running, feature.of, reach_of(feature)), 0
     if feature.kind == "ratio":
-        return past.RATIO, top, _sum(running, feature.over, feature.window), 0
-    return past.STREAK, top, running.last_row(feature.until), feature.window
+        return past_features.RATIO, top, _sum(running, feature.over, feature.window), 0
+    return past_features.STREAK, top, running.last_row(feature.until), feature.window
 
 
 def _sum(running: RunningFeatures, names: tuple[str, ...], window: int) -> int:

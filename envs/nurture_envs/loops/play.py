@@ -222,7 +222,7 @@ def play(
         size = min(WIDTH, n - first)
         _ask(state, share, result.action, first, size, scratch)
         if reads >= 0:
-            _read(before, column + first, journey.columns.shape[0], f[reads * WIDTH :], size)
+            _read(before, column + first, journey.plan.columns.shape[0], f[reads * WIDTH :], size)
         answer(f, scratch.wholes, scratch.flags, scratch.doubles, answers.floats,
                answers.doubles, answers.float_table, answers.whole_table, size)  # fmt: skip
         remember(state, latents, first, size, scratch)

@@ -33,11 +33,12 @@ from nurture_rl.logs.reported.report_format import (
     Row,
     UntranslatedRow,
 )
+from nurture_rl.logs.reported.report_json import UNREADABLE, read_report
 from nurture_rl.logs.reported.stage_timeline import along_timeline
 from nurture_rl.logs.schema import QUARANTINE, TableKind, raw_schema
 
 _AT_ONCE = 20_000  # rows of the file in memory, before they are columns
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_line_in = msgspec.json.Decoder(Any)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -135,8 +136,8 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
         if line.isspace():
             continue
         try:
-            yield number, msgspec.json.decode(line)
-        except _UNREADABLE as error:
+            yield number, read_report(_line_in, line)
+        except UNREADABLE as error:
             text = line.decode(errors="backslashreplace").strip()
             yield number, BadLine(number, f"malformed: {error}", text)
 

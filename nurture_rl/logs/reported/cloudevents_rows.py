@@ -11,7 +11,7 @@ from nurture_rl.logs.reported.report_format import (
     Row,
     UntranslatedRow,
 )
-from nurture_rl.logs.reported.reported_cells import given, made_id, text_of
+from nurture_rl.logs.reported.reported_cells import argument, given, made_id, text_of
 
 _REQUIRED = ("id", "source", "specversion", "type")
 _VERSION = "1.0"
@@ -33,13 +33,14 @@ def _events(row: Row) -> list[ReportedEvent]:
         raise UntranslatedRow("expected an object of cells - at `$.data`")
     data = given(row["data"])
     email = text_of(data.pop("email", None))
+    own = {name: cell for name, cell in data.items() if name != "contact_id"}
     cells: Row = {
-        "contact_id": text_of(row.get("subject")),
+        "contact_id": argument("contact_id", data) or text_of(row.get("subject")),
         "occurred_at": row.get("time"),
         "type": row["type"].rpartition(".")[2],
         "is_machine": False,
         "properties": {},
-        **data,
+        **own,
         "event_id": made_id("cloudevents", (row["source"], row["id"])),
         "source": "cloudevents",
     }

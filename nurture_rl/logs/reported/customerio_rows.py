@@ -15,6 +15,7 @@ from nurture_rl.logs.reported.report_format import (
     Row,
     UntranslatedRow,
 )
+from nurture_rl.logs.reported.report_json import UNREADABLE, read_report
 from nurture_rl.logs.reported.reported_cells import (
     argument,
     given,
@@ -48,6 +49,7 @@ _OWN = ("drafted", "attempted", "converted", "human_opened", "human_clicked")  #
 _MAIL, _PERSON = "email", "customer"
 _NOT_MAIL = ("sms", "push", "in_app", "inbox", "slack", "webhook", "whatsapp")
 _GROUP = "customerio"  # a word here takes back no word from elsewhere
+_content_in = msgspec.json.Decoder(Any)
 
 
 def _events(row: Row) -> list[ReportedEvent]:
@@ -113,8 +115,8 @@ def _preferences(data: Row) -> dict[str, bool]:
     """Whether each topic is wanted, and mail as a channel."""
     content: Any = data.get("content")
     try:
-        content = msgspec.json.decode(content) if isinstance(content, str) else content
-    except msgspec.DecodeError:
+        content = read_report(_content_in, content) if isinstance(content, str) else content
+    except UNREADABLE:
         content = None
     content = content if isinstance(content, dict) else {}
     channel = inside(content, "channels").get(_MAIL)

@@ -117,7 +117,9 @@ def _named(row: Row) -> str:
     """Bounces and complaints have an id; others are known by what they say."""
     if isinstance(number := row.get("ID"), int) and not isinstance(number, bool) and number:
         return f"postmark:bounce:{number}"
-    parts = ("RecordType", "MessageID", "Recipient", "OriginalLink", "SuppressSending", *_TIMES)
+    parts = ["RecordType", "MessageID", "Recipient", "OriginalLink", "SuppressSending", *_TIMES]
+    if plain_word(row.get("RecordType")) == _CHANGE:  # several streams may change at one moment
+        parts += ["MessageStream", "SuppressionReason", "Origin"]
     return made_id("postmark", (row.get(name) for name in parts))
 
 

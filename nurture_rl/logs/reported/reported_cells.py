@@ -11,8 +11,8 @@ from typing import Any
 from nurture_rl.logs.reported.report_format import ReportedEvent, Row
 
 LONGEST = 500  # characters of a text that is kept beside an event
-# A mail program's privacy proxy shows itself so when it loads pictures before anybody reads.
-_PREFETCHING = "Mozilla/5.0"
+# A mail program's privacy proxy says no more than this when it loads pictures before anybody reads.
+PREFETCHING = "mozilla/5.0"  # in small letters
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS = re.compile(r"[0-9]{1,17}(\.[0-9]+)?")
 
@@ -73,7 +73,7 @@ def link(url: Any) -> str | None:
 
 def is_prefetched(agent: Any) -> bool:
     """Whether a program that loads pictures before anybody reads says that it opened a mail."""
-    return isinstance(agent, str) and agent.strip() == _PREFETCHING
+    return plain_word(agent) == PREFETCHING
 
 
 def own_id(source: str, name: Any) -> Any:

@@ -20,6 +20,7 @@ from nurture_rl.logs.reported.report_format import (
     Row,
     UntranslatedRow,
 )
+from nurture_rl.logs.reported.report_json import UNREADABLE, read_report
 from nurture_rl.logs.reported.reported_cells import (
     argument,
     given,
@@ -62,14 +63,17 @@ _KEPT = {
 }
 
 
+_event_in = msgspec.json.Decoder(Any)
+
+
 def _unwrap(body: Row) -> list[Any]:
     """The event of a notification, or one that comes bare."""
     kind = plain_word(body.get("Type"))
     if "Message" not in body or kind in _SETTING_UP:
         return [body]
     try:
-        return [msgspec.json.decode(str(body["Message"]))]
-    except msgspec.DecodeError as error:
+        return [read_report(_event_in, str(body["Message"]))]
+    except UNREADABLE as error:
         raise UntranslatedRow(f"expected an event in JSON, got {error} - at `$.Message`") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,8 @@ import msgspec
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 
+from nurture_rl.errors import NurtureError
+from nurture_rl.logs.reported.report_json import UNREADABLE
 from nurture_rl.serving.deciding.service import Service
 from nurture_rl.serving.http.http_answers import Body, json_answer, problem
 from nurture_rl.serving.http.reported_rows import take_reported
@@ -22,6 +25,7 @@ _THREADS = 2
 _MOST = 64  # requests that wait at once
 _BODIES = 8  # of full size in memory at once
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,8 +64,17 @@ def _take(
     service: Service, adapter: SenderAdapter, headers: Mapping[str, str], body: bytes
 ) -> Iterator[Body]:
     adapter.require_signed(headers, body, service.settings.clock())
-    rows = adapter.rows(headers, body)
-    if len(rows) > MAX_ROWS:
-        raise RequestError(f"expected at most {MAX_ROWS} events in a request, got {len(rows)}")
+    try:
+        rows = adapter.rows(headers, body)
+        if len(rows) > MAX_ROWS:
+            raise RequestError(f"expected at most {MAX_ROWS} events in a request, got {len(rows)}")
+    except (*UNREADABLE, NurtureError) as error:  # senders read no answers
+        _log.warning(
+            "a request that %s signed cannot be read and may forbid mail; nothing of it is stored: "
+            "%s",
+            adapter.name,
+            error,
+        )
+        raise
     # Also where a row was refused: a sender would repeat the whole request, and at last give up.
     yield json_answer(_encode(take_reported(service, adapter, rows)))

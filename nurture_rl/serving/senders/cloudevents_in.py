@@ -16,6 +16,7 @@ import msgspec
 
 from nurture_rl.logs.reported.cloudevents_rows import CLOUDEVENTS
 from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.logs.reported.report_json import read_report
 from nurture_rl.serving.senders.secret_file import secret_in
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
 
@@ -54,12 +55,12 @@ class CloudEventsIn(FormattedRows):
         """See `SenderAdapter`; the content type says in which mode they come."""
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media == _BATCH:
-            return _batch_in.decode(body)
+            return read_report(_batch_in, body)
         if media == _ONE or "ce-specversion" not in headers:
-            return [_event_in.decode(body)]
+            return [read_report(_event_in, body)]
         found: dict[str, Any] = {
             name.removeprefix(_ATTRIBUTE): unquote(value)
             for name, value in headers.items()
             if name.startswith(_ATTRIBUTE)
         }
-        return [{**found, "data": _data_in.decode(body)}]
+        return [{**found, "data": read_report(_data_in, body)}]

@@ -16,8 +16,9 @@ import msgspec
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.hubspot_changes import HUBSPOT
 from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.logs.reported.report_json import read_report
 from nurture_rl.serving.senders.hmac_signing import digest_of, require_same
-from nurture_rl.serving.senders.secret_file import secret_in
+from nurture_rl.serving.senders.secret_file import require_long, secret_in
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
 from nurture_rl.serving.senders.signed_time import require_recent, seconds_of
 
@@ -45,8 +46,10 @@ class HubSpot(FormattedRows):
             key_file, "the app's settings in HubSpot, then @ and the webhook's address"
         )
         secret, _, address = text.partition(b"@")
-        if not secret or not address.startswith(b"https://"):
-            raise ConfigError(f"expected SECRET@https://HOST/v1/webhooks/hubspot at {key_file}")
+        form = "SECRET@https://HOST/v1/webhooks/hubspot"
+        if not address.startswith(b"https://"):
+            raise ConfigError(f"expected {form} at {key_file}")
+        require_long(secret, key_file, form)
         return cls(secret, address)
 
     def require_signed(self, headers: Mapping[str, str], body: bytes, now_us: int) -> None:
@@ -61,4 +64,4 @@ class HubSpot(FormattedRows):
 
     def rows(self, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
         """See `SenderAdapter`; a list of them."""
-        return _rows_in.decode(body)
+        return read_report(_rows_in, body)

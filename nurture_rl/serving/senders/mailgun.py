@@ -18,6 +18,7 @@ import msgspec
 
 from nurture_rl.logs.reported.mailgun_rows import MAILGUN
 from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.logs.reported.report_json import UNREADABLE, read_report
 from nurture_rl.serving.senders.hmac_signing import digest_of, require_same
 from nurture_rl.serving.senders.secret_file import secret_in
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
@@ -76,8 +77,8 @@ class Mailgun(FormattedRows):
     def require_signed(self, headers: Mapping[str, str], body: bytes, now_us: int) -> None:
         """See `SenderAdapter`; a token that came with another body is refused."""
         try:
-            said = _signed_in.decode(body).signature
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            said = read_report(_signed_in, body).signature
+        except UNREADABLE as error:
             raise NotSigned(
                 "expected an object `signature` with timestamp, token and signature in the body"
             ) from error

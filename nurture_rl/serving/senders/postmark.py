@@ -15,7 +15,7 @@ from typing import ClassVar
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.postmark_rows import POSTMARK
 from nurture_rl.logs.reported.report_format import ReportFormat
-from nurture_rl.serving.senders.secret_file import secret_in
+from nurture_rl.serving.senders.secret_file import require_long, secret_in
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
 
 
@@ -34,8 +34,10 @@ class Postmark(FormattedRows):
             ConfigError: the file holds none, or others can read it.
         """
         login = secret_in(key_file, "the webhook's address, https://NAME:PASSWORD@HOST/...")
-        if not all(login.partition(b":")):
+        name, _, password = login.partition(b":")
+        if not name:
             raise ConfigError(f"expected NAME:PASSWORD at {key_file}")
+        require_long(password, key_file, "NAME:PASSWORD")
         return cls(login)
 
     def require_signed(self, headers: Mapping[str, str], body: bytes, now_us: int) -> None:

@@ -31,3 +31,21 @@ def secret_in(path: Path, where: str) -> bytes:
             f"{where}"
         )
     return text.encode()
+
+
+def require_long(secret: bytes, path: Path, form: str) -> None:
+    """Refuse a secret that can be guessed, where the word of a file holds more beside it.
+
+    Args:
+        secret: the part that nobody else must know.
+        path: the file.
+        form: what the word must look like, for the message.
+
+    Raises:
+        ConfigError: it is too short.
+    """
+    if len(secret) < _SHORTEST:
+        raise ConfigError(
+            f"expected {form} at {path}, the secret part of at least {_SHORTEST} characters; got "
+            f"one of {len(secret)}"
+        )

@@ -9,6 +9,7 @@ import msgspec
 
 from nurture_rl.errors import NurtureError
 from nurture_rl.logs.reported.report_format import ReportedEvent, ReportFormat, Row
+from nurture_rl.logs.reported.report_json import read_report
 
 
 class NotSigned(NurtureError):
@@ -76,7 +77,7 @@ class FormattedRows:
 
     def rows(self, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
         """See `SenderAdapter`; an object is a row, or has rows inside."""
-        return self.format.unwrap(_object_in.decode(body))
+        return self.format.unwrap(read_report(_object_in, body))
 
     def events(self, row: Row) -> list[ReportedEvent]:
         """See `SenderAdapter`."""

@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.logs.reported.report_json import read_report
 from nurture_rl.logs.reported.sendgrid_rows import SENDGRID
 from nurture_rl.serving.senders.ecdsa_signing import is_signed, public_key
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
@@ -57,4 +58,4 @@ class SendGrid(FormattedRows):
 
     def rows(self, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
         """See `SenderAdapter`; a list of them."""
-        return _rows_in.decode(body)
+        return read_report(_rows_in, body)

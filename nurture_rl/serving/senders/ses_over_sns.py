@@ -25,10 +25,11 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.reported.report_format import ReportFormat
+from nurture_rl.logs.reported.report_json import UNREADABLE, read_report
 from nurture_rl.logs.reported.ses_rows import SES
 from nurture_rl.serving.senders.sender_adapter import FormattedRows, NotSigned
 from nurture_rl.serving.senders.signed_time import require_recent
-from nurture_rl.serving.senders.sns_certificates import SnsCertificates, key_of_certificate
+from nurture_rl.serving.senders.sns_certificates import SnsCertificates, certificate_of
 
 _HOURS = 25  # it tries again for an hour, or as long as the subscription's own policy says
 _TOPIC = re.compile(r"arn:aws(-[a-z]+)*:sns:([a-z]{2}(-[a-z]+)+-[0-9]):[0-9]{12}:[\w.-]{1,256}")
@@ -77,17 +78,17 @@ class SesOverSns(FormattedRows):
                 f"expected ARNs of topics at {key_file}, one a line, such as "
                 f"arn:aws:sns:eu-west-1:123456789012:mail, got {', '.join(strange) or 'none'}"
             )
-        found = [key_of_certificate(one) for one in _CERTIFICATE.findall(content)]
-        keys = tuple(key for key in found if key is not None)
-        if len(keys) < len(found):
+        found = [certificate_of(one) for one in _CERTIFICATE.findall(content)]
+        given = tuple(one for one in found if one is not None)
+        if len(given) < len(found):
             raise ConfigError(f"{key_file}: a certificate is none, or has no RSA key")
-        return cls(frozenset(topics), SnsCertificates(keys))
+        return cls(frozenset(topics), SnsCertificates(given))
 
     def require_signed(self, headers: Mapping[str, str], body: bytes, now_us: int) -> None:
         """See `SenderAdapter`; the topic is looked at before any certificate is."""
         try:
-            message = _body_in.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            message = read_report(_body_in, body)
+        except UNREADABLE as error:
             raise NotSigned("expected a message of Amazon SNS: an object in JSON") from error
         topic = message.get("TopicArn")
         if not isinstance(topic, str) or topic not in self.topics:

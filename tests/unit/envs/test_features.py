@@ -22,6 +22,7 @@ from nurture_envs.features import (
     state_from_events,
 )
 from nurture_envs.journey import Journey
+from nurture_envs.journey_file import load_journey
 from nurture_envs.running_features import RunningFeatures
 from tests.unit.envs.toy_journey import toy
 
@@ -175,6 +176,14 @@ def test_the_hash_of_a_spec_follows_its_definitions_channels_and_clock() -> None
     assert FeatureSpec.of(toy(title="Another")).hash == SPEC.hash
 
 
+def test_kinds_that_came_later_leave_the_hash_of_other_specs_as_it_was() -> None:
+    # bundles and worlds made before these kinds hold the hash
+    assert FeatureSpec.of(load_journey("inbound_lead")).hash == "12e7b39bc41927f6"
+    topics = {"kind": "affinity", "of": ["sent_*"], "by": "topic", "window": 3}
+    priors = [toy(features__topics=topics | {"prior": prior}) for prior in (1, 2)]
+    assert len({FeatureSpec.of(journey).hash for journey in priors}) == 2
+
+
 BINS = st.integers(-4, 6)
 COUNTS = st.sampled_from([name for name in JOURNEY.channels if not name.endswith(".value")])
 HAPPENINGS = st.lists(
@@ -195,6 +204,10 @@ LATE = toy(
         "unheated": {"kind": "streak", "of": ["warm", "clicked"], "until": ["hot"], "window": 4},
         "ever_warm": {"kind": "ever", "of": ["warm"]},
         "heated": {"kind": "memory", "of": ["warm", "hot"], "window": 4},
+        "heat": {"kind": "decayed", "of": ["warm", "clicked"], "window": 4, "half_life": 1.5},
+        "rising": {"kind": "trend", "of": ["hot", "clicked"], "window": 2},
+        "stages": {"kind": "distinct", "of": ["warm", "hot"], "by": "stage", "window": 3},
+        "stage_share": {"kind": "affinity", "of": ["warm", "hot"], "by": "stage", "window": 3},
     },
     rules=[],
     expert=[],

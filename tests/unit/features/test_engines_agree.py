@@ -27,7 +27,7 @@ from nurture_envs.signals import channel_rows
 from nurture_rl.features.bins import BinnedLog, bin_log
 from nurture_rl.features.query import feature_matrix
 from nurture_rl.logs.schema import CONTACTS, DECISIONS, EVENTS
-from tests.unit.features.small_journey import DAY_CLOCK, shop_journey
+from tests.unit.features.small_journey import DAY_CLOCK, FEATURES, SLOT_FEATURES, shop_journey
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +102,11 @@ def _log(journey: Journey, happenings: list[Happening], order: int) -> BinnedLog
         t.take(pa.array(rng.permutation(t.num_rows), pa.int64())) for t in (events, decisions)
     )
     return bin_log(events, contacts, decisions, journey, default_zone="Asia/Kolkata")
+
+
+def _journey(clock: dict[str, object]) -> Journey:
+    """Every kind of feature that the clock allows."""
+    return shop_journey(FEATURES if clock is DAY_CLOCK else SLOT_FEATURES, clock)
 
 
 def _utc(anchor: int, contact: int, from_anchor_us: int) -> int:
@@ -267,18 +272,23 @@ _SETTINGS = settings(
 def test_the_query_equals_the_array_engine_bit_for_bit(
     happenings: list[Happening], clock: dict[str, object], order: int
 ) -> None:
-    journey = shop_journey(clock=clock)
+    journey = _journey(clock)
     log = _log(journey, happenings, order)
     query = feature_matrix(log, FeatureSpec.of(journey))
     assert _differing(query, _by_state(log, journey), journey) == []
 
 
 @_SETTINGS
-@given(happenings=_happenings(latest=6), order=st.integers(0, 99))
+@given(
+    told=_happenings(latest=6).map(lambda some: (DAY_CLOCK, some))
+    | _happenings(latest=0).map(lambda some: (SLOTS_CLOCK, some)),
+    order=st.integers(0, 99),
+)
 def test_advancing_the_state_equals_the_query_when_no_record_outlasts_the_largest_delay(
-    happenings: list[Happening], order: int
+    told: tuple[dict[str, object], list[Happening]], order: int
 ) -> None:
-    journey = shop_journey()
+    clock, happenings = told
+    journey = _journey(clock)
     log = _log(journey, happenings, order)
     query = feature_matrix(log, FeatureSpec.of(journey))
     assert _differing(query, _by_advancing(log, journey), journey) == []
@@ -302,7 +312,7 @@ def test_ignoring_when_an_event_was_recorded_changes_features() -> None:
 
 @pytest.mark.parametrize("clock", [DAY_CLOCK, SLOTS_CLOCK, ODD_CLOCK])
 def test_the_order_of_the_log_does_not_matter(clock: dict[str, object]) -> None:
-    journey = shop_journey(clock=clock)
+    journey = _journey(clock)
     some = [Happening(c % 4, c % 3, c % 9 - 4, c % 3 - 1, c % 8, 0, 0.3 * c) for c in range(80)]
     first, second = (_log(journey, some, order) for order in (1, 2))
     spec = FeatureSpec.of(journey)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nurture_envs.journey_file import load_journey
+from nurture_envs.journey_file import load_journey, parse_journey
 from nurture_rl.features import decision_table
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
@@ -95,6 +95,85 @@ def test_what_was_viewed_on_each_of_the_last_days() -> None:
     days = ("2026-03-05 09:00", "2026-03-03 10:00", "2026-03-03 11:00", "2026-03-02 10:00")
     events = [_on(day, **VIEW) for day in days]
     assert _answer(features, events) == {"viewed@1": 1.0, "viewed@2": 0.0, "viewed@3": 2.0}
+
+
+def test_interest_that_halves_with_every_half_life() -> None:
+    features = {"heat": {"kind": "decayed", "of": ["viewed"], "window": 4, "half_life": 2}}
+    days = ("2026-03-05 09:00", "2026-03-05 10:00", "2026-03-03 10:00", "2026-03-01 10:00")
+    # 1 + 1 on the last day, half of 1 two days before; 1 March lies before the window
+    assert _answer(features, [_on(day, **VIEW) for day in days]) == {"heat": 2.5}
+    (root,) = _answer(features, [_on("2026-03-04 10:00", **VIEW)]).values()
+    assert root == np.float32(round(2**20 / np.sqrt(2)) / 2**20)  # on the grid of weights
+
+
+def test_a_decayed_value_that_counts_nothing_is_no_negative_zero() -> None:
+    features = {"worth": {"kind": "decayed", "of": ["*.value"], "window": 4, "half_life": 0.02}}
+    (worth,) = _answer(features, [_on("2026-03-03 10:00", type="purchase", value=-5.0)]).values()
+    assert (worth, np.signbit(worth)) == (0.0, False)
+
+
+def test_a_trend_holds_the_last_days_against_those_before() -> None:
+    features = {"rising": {"kind": "trend", "of": ["viewed"], "window": 2}}
+    late = [_on(f"2026-03-0{day} 10:00", **VIEW) for day in (4, 5, 5)]
+    early = [_on(f"2026-03-0{day} 10:00", **VIEW) for day in (2, 3, 3, 3)]
+    assert _answer(features, late) == {"rising": 3.0}
+    assert _answer(features, early) == {"rising": -4.0}
+    assert _answer(features, [*late, *early, _on("2026-03-01 10:00", **VIEW)]) == {"rising": -1.0}
+
+
+def test_how_many_topics_a_contact_looked_into() -> None:
+    features = {
+        "topics": {"kind": "distinct", "of": ["used_*", "clicked"], "by": "topic", "window": 4}
+    }
+    core, x = (_on("2026-03-04 10:00", type="product_used", topic=topic) for topic in ("core", "x"))
+    old = _on("2026-03-01 10:00", type="click", topic="security")
+    assert _answer(features, [core, core, old]) == {"topics": 1.0}
+    assert _answer(features, [core, x, x, old], step=3) == {"topics": 3.0}
+    assert _answer(features, []) == {"topics": 0.0}
+
+
+def test_signals_of_one_topic_count_as_one_topic() -> None:
+    data = shop_journey().resolved
+    topics = {"kind": "distinct", "of": ["used_x", "read_x"], "by": "topic", "window": 2}
+    read = {"read_x": {"type": "page_view", "topic": "x"}}
+    signals = {k: v for k, v in data["signals"].items() if k != "viewed"}
+    kpis = {
+        **data["kpis"],
+        "supporting": [{"name": "a", "of": ["warm"]}, {"name": "b", "of": "hot"}],
+    }
+    features = {"topics": topics}
+    journey = parse_journey({**data, "signals": signals | read, "features": features, "kpis": kpis})
+    assert journey.features[0].groups == (("x", ("used_x", "read_x")),)
+
+
+def test_the_share_of_a_topic_is_shrunken_towards_an_even_one() -> None:
+    features = {"topic": {"kind": "affinity", "of": ["used_*"], "by": "topic", "window": 4}}
+    core, x = (_on("2026-03-04 10:00", type="product_used", topic=topic) for topic in ("core", "x"))
+    assert _answer(features, []) == {"topic=x": 0.5, "topic=core": 0.5}
+    # two events are added, spread evenly: (1 + 1) / (2 + 2), (3 + 1) / (4 + 2)
+    assert _answer(features, [core, x]) == {"topic=x": 0.5, "topic=core": 0.5}
+    found = _answer(features, [core, core, core, x])
+    assert found == {"topic=x": np.float32(1 / 3), "topic=core": np.float32(2 / 3)}
+
+
+def test_the_time_of_day_at_which_a_contact_looks() -> None:
+    hour = {"kind": "affinity", "of": ["viewed"], "by": "slot", "window": 4, "prior": 1}
+    journey = shop_journey(
+        {"hour": hour}, {"period_hours": 24, "slots_hours": [0, 12], "periods": 5}
+    )
+    contacts = contacts_table([{"contact_id": "ann", "time_zone": "UTC"}])
+    rows = [{"contact_id": "ann", **_on(f"2026-03-0{d} {h}:00", **VIEW)} for d, h in VIEWED]
+    decided = at("2026-03-04 12:00")
+    decisions = decisions_table(
+        [{"contact_id": "ann", "anchor": ANCHOR, "step": 5, "decided_at": decided}]
+    )
+    found = decision_table(events_table(rows), contacts, decisions, journey)
+    assert found.feature_columns == ("hour=0", "hour=1")
+    # two mornings, one afternoon, and half an event more for each
+    assert found.table["features"].to_pylist() == [[2.5 / 4, 1.5 / 4]]
+
+
+VIEWED = ((1, 15), (2, 16), (3, 11), (4, 11), (4, 13))  # the first before, the last after
 
 
 def test_the_stage_entered_last_is_current_and_the_later_stage_wins_a_tie() -> None:

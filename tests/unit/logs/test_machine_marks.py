@@ -100,6 +100,7 @@ def test_three_links_within_seconds_are_a_machines_and_one_link_thrice_is_not() 
     [
         ("open", {"user_agent": "Mozilla/5.0"}, "user_agent"),
         ("open", {"user_agent": "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"}, "user_agent"),
+        ("open", {"user_agent": " mozilla/5.0 "}, "user_agent"),
         ("click", {"user_agent": "Mozilla/5.0"}, None),
         ("click", {"user_agent": "Barracuda Sentinel (EE)"}, "user_agent"),
         ("click", {"user_agent": "python-requests/2.32"}, "user_agent"),

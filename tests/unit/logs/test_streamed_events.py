@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pytest
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs import (
+    contact_buckets,
     csv_blocks,
     fingerprint,
     namings,
@@ -36,6 +36,8 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(readers, "PART_ROWS", 7)
     patch.setattr(readers, "csv_blocks", lambda path, part: blocks(path, part, 97))
     patch.setattr(csv_blocks, "_PATIENCE", 3)
+    patch.setattr(contact_buckets, "BUCKET_ROWS", 9)
+    patch.setattr(contact_buckets, "MOST_BUCKETS", 20)
     patch.setattr(spilled_events, "COMPARED", 5)
     patch.setattr(spilled_events, "TOLD_EVERY", 20)
     patch.setattr(namings, "_SELDOM", 3)
@@ -44,7 +46,7 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=FORMS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A log of strange rows, one in ten events twice."""
+    """A log of strange rows, one in ten events twice, and of a few contacts with plain ones."""
     made, luck = tmp_path / "raw", random.Random(4)
     made.mkdir()
     scanner: list[raw_files.Row] = [
@@ -58,8 +60,17 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         }
         for i in range(5)
     ]
+    crowd: list[raw_files.Row] = [
+        {
+            "event_id": f"d{i}",
+            "contact_id": f"d{i * 7 % 15}",
+            "occurred_at": f"2024-03-0{1 + i % 4}T11:00:00Z",
+            "type": ("click", "visit")[i % 2],
+        }
+        for i in range(90)
+    ]
     for name, rows in (
-        ("events", [*scanner, *raw_files.events(luck, 300)]),
+        ("events", [*scanner, *crowd, *raw_files.events(luck, 300)]),
         ("contacts", raw_files.contacts(luck, 40)),
     ):
         raw_files.write(made / f"{name}.{request.param}", request.param, rows, luck)
@@ -79,6 +90,25 @@ def test_the_size_of_parts_changes_no_byte(folder: Path, tmp_path: Path) -> None
     assert sum("rows checked so far" in line for line in told) >= 2
 
 
+def test_the_size_of_parts_changes_no_byte_under_rules_of_privacy(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pseudonym.key").write_bytes(b"0123456789abcdef")
+    (tmp_path / "pseudonym.key").chmod(0o600)
+    rules = "keep_days: 3\nproperties: [a]\npurposes: {click: web}\n"
+    (folder / "privacy.yaml").write_text(f"{rules}pseudonyms: ../pseudonym.key\n", "utf-8")
+    first = ingest_folder(folder, tmp_path / "whole", None, None, lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        cut_small(patch)
+        second = ingest_folder(folder, tmp_path / "cut", None, None, lambda line: None)
+    assert first == second
+    assert contents(tmp_path / "whole") == contents(tmp_path / "cut")
+    assert {"no consent", "too old"} <= first.tables[0].reasons.keys()
+    events = pq.read_table(tmp_path / "whole" / "events.parquet")
+    order = [(name, "ascending") for name in ("contact_id", "occurred_at", "event_id")]
+    assert events.equals(events.sort_by(order))
+
+
 def test_the_order_of_row_groups_is_that_of_one(folder: Path, tmp_path: Path) -> None:
     one, several = tmp_path / "one", tmp_path / "several"
     first = ingest_folder(folder, one, None, None, lambda line: None)
@@ -96,19 +126,33 @@ def test_the_order_of_row_groups_is_that_of_one(folder: Path, tmp_path: Path) ->
 def test_machines_are_found_among_all_events_of_a_contact(folder: Path, tmp_path: Path) -> None:
     one, several = tmp_path / "one", tmp_path / "several"
     first = ingest_folder(folder, one, None, None, lambda line: None)
-    whole = written_events._in_order
-
-    def in_pieces(rows: Iterable[pa.Table], room: Path) -> Iterator[pa.Table]:
-        ordered = pa.concat_tables(whole(rows, room))
-        yield from (ordered.slice(at, 3) for at in range(0, len(ordered), 3))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(written_events, "_in_order", in_pieces)
+        patch.setattr(contact_buckets, "BUCKET_ROWS", 2)
         second = ingest_folder(folder, several, None, None, lambda line: None)
     assert "too_soon" in first.notes[-1]
     assert "many_links" in first.notes[-1]
     assert first == second
     assert contents(one) == contents(several)
+
+
+def test_events_of_one_moment_stand_by_their_ids(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rows: list[raw_files.Row] = [
+        {
+            "event_id": name,
+            "contact_id": name[0],
+            "occurred_at": "2024-03-02T11:00:00Z",
+            "type": "visit",
+        }
+        for name in ("b3", "a2", "b1", "a10", "c", "b2")
+    ]
+    raw_files.write(raw / "events.csv", "csv", rows, random.Random(0))
+    contacts: list[raw_files.Row] = [{"contact_id": name} for name in "abc"]
+    raw_files.write(raw / "contacts.csv", "csv", contacts, random.Random(0))
+    ingest_folder(raw, tmp_path / "out", None, None, lambda line: None)
+    written = pq.read_table(tmp_path / "out" / "events.parquet")["event_id"].to_pylist()
+    assert written == ["a10", "a2", "b1", "b2", "b3", "c"]
 
 
 def test_a_log_that_ends_in_an_error_leaves_nothing(
@@ -154,4 +198,4 @@ def test_properties_that_are_no_objects_refuse_their_rows(folder: Path, tmp_path
     rows = pq.read_table(tmp_path / "out" / "quarantine.parquet").to_pylist()
     reasons = [one["reason"] for one in rows if one["file"] == "events-odd.parquet"]
     assert reasons == ["wrong type: properties must be a JSON object"]
-    assert summary.tables[0].read == 306
+    assert summary.tables[0].read == 396

@@ -20,7 +20,7 @@ from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.senders.mailgun import Mailgun, TokensSeen
 from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
 from nurture_rl.serving.senders.ses_over_sns import SesOverSns
-from nurture_rl.serving.senders.sns_certificates import SnsCertificates
+from nurture_rl.serving.senders.sns_certificates import SnsCertificates, certificate_of
 from tests.unit.reported_rows import opt_out
 from tests.unit.serving.contacts import Clock, service
 from tests.unit.serving.sender_keys import (
@@ -68,8 +68,8 @@ def _ses(fetch: Callable[[str], bytes], *topics: str) -> SesOverSns:
     return SesOverSns(frozenset(topics or (TOPIC,)), SnsCertificates(fetch=fetch))
 
 
-def _message(version: str = "2", **cells: Any) -> bytes:
-    return sns_message({"Message": "{}", **cells}, NOW, version, amazon())
+def _message(version: str = "2", at: int = NOW, **cells: Any) -> bytes:
+    return sns_message({"Message": "{}", **cells}, at, version, amazon())
 
 
 def _never(address: str) -> bytes:
@@ -137,6 +137,37 @@ def test_where_a_certificate_does_not_come_the_sender_tries_again_and_strangers_
     with pytest.raises(CannotCheck):
         adapter.require_signed({}, _message(), NOW_US + 11_000_000)
     assert len(asked) == 2
+
+
+def test_a_certificate_that_has_expired_or_not_begun_signs_nothing() -> None:
+    """Kept ones are asked anew each time; a file's are asked for again, since a new one is due."""
+    begins, ends = 1_767_225_600, 1_767_225_600 + 900 * 86_400  # of the one of these tests
+    adapter = _ses(lambda _: certificate(amazon()).encode())
+    for at in (begins, ends):
+        adapter.require_signed({}, _message(at=at), at * 1_000_000)
+    for at in (begins - 1, ends + 1):
+        with pytest.raises(NotSigned, match="expired"):
+            adapter.require_signed({}, _message(at=at), at * 1_000_000)
+    found = certificate_of(certificate(amazon()).encode())
+    assert found is not None
+    given = SesOverSns(frozenset([TOPIC]), SnsCertificates((found,), _never))
+    given.require_signed({}, _message(), NOW_US)
+    with pytest.raises(CannotCheck, match=r"ses\.key have expired"):
+        given.require_signed({}, _message(at=ends + 1), (ends + 1) * 1_000_000)
+
+
+def test_an_address_without_a_certificate_does_not_hold_up_the_genuine_one() -> None:
+    def fetch(address: str) -> bytes:
+        if address != CERTIFICATE_AT:
+            raise OSError("not there")
+        return certificate(amazon()).encode()
+
+    adapter = _ses(fetch)
+    with pytest.raises(CannotCheck):
+        adapter.require_signed(
+            {}, _message(SigningCertURL=CERTIFICATE_AT.replace("0123", "3210")), NOW_US
+        )
+    adapter.require_signed({}, _message(), NOW_US)
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])

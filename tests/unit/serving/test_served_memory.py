@@ -44,6 +44,10 @@ DAYS = 4
 MEMORIES: dict[str, Any] = {
     "sent": {"kind": "memory", "of": ["sent_*"], "window": 3},
     "viewed": {"kind": "memory", "of": ["viewed_*"], "window": 4},
+    "interest": {"kind": "decayed", "of": ["viewed_*"], "window": 6, "half_life": 1.5},
+    "rising": {"kind": "trend", "of": ["viewed_*", "sent_*"], "window": 1},
+    "topics": {"kind": "distinct", "of": ["sent_*"], "by": "topic", "window": 3},
+    "topic": {"kind": "affinity", "of": ["sent_*"], "by": "topic", "window": 3},
 }
 
 
@@ -134,6 +138,8 @@ def test_what_was_served_is_what_training_reads(lived: Path, tmp_path: Path) -> 
     for name in ("sent@1", "sent@3", "viewed@1", "viewed@2", "viewed@3"):
         assert last_day[:, columns.index(name)].sum() > 0, name
     assert last_day[:, columns.index("viewed@4")].sum() == 0  # the day before they came
+    for name in ("interest", "rising", "topics", "topic=pricing"):
+        assert len(np.unique(last_day[:, columns.index(name)])) > 2, name
 
 
 def test_a_policy_that_remembers_decides_otherwise_after_another_past(remembering: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,6 @@ def test_the_order_of_checks_tells_strangers_nothing_of_bodies(posting: Posting)
     [
         *(b"", b"{", b"{}", b"7", b"null", b'"x"', b"[{]", b"\xff\xfe", b"[1e999]", b"[NaN]"),
         *(b"[" * 100_000, b'[{"event":"open","a":' + b"[" * 5_000 + b"]" * 5_000 + b"}]"),
-        b'[{"event": "\\ud800"}]',
         b"[" + b"{}," * 10_000 + b"{}]",
     ],
 )
@@ -244,7 +244,7 @@ def test_whatever_the_sender_signs_the_server_stands(posting: Posting, data: Any
     if answer.status_code == 200:
         told = answer.json()
         touched = {one["row"] for one in told["rejected"]}
-        count = len(msgspec.json.decode(body))
+        count = len(json.loads(body.decode("utf-8", "replace")))
         assert touched <= set(range(count))
         assert told["stored"] + told["repeated"] + len(told["rejected"]) >= count
 
