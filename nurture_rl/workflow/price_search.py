@@ -128,10 +128,7 @@ def found_prices(
     free = tried[-1].used
     worth = (free.value - programs[0].used.value) / max(free.mixed, 1e-9)
     for share in shares if worth > 0.0 else ():
-        price = dict.fromkeys(
-            channels_of(search.journey, search.drawn, "frontier_of"), share * worth
-        )
-        tried.append(search.tried(price))
+        tried.append(search.tried({search.drawn: share * worth}))
 
     def learn(prices: FloatArray) -> Column:
         by_channel = search.by_channel(prices)

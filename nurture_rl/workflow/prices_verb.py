@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, replace
 from functools import partial
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.journey_file import load_journey
 from nurture_rl.appraisal.price_findings import PriceFindings, Tried
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import ConfigError
@@ -19,16 +21,21 @@ from nurture_rl.report.prices_page import prices_markdown, prices_page
 from nurture_rl.tracking.run import Run
 from nurture_rl.workflow.judges import members_of
 from nurture_rl.workflow.learn import load_policy
+from nurture_rl.workflow.learners import NO_LEARNER
 from nurture_rl.workflow.objective import log_objective
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.policy_stage import learned_policy
 from nurture_rl.workflow.price_search import PriceSearch, found_prices
 from nurture_rl.workflow.prices_config import PricesConfig
+from nurture_rl.workflow.ranges import require_each
 from nurture_rl.workflow.release_region import is_open
 from nurture_rl.workflow.run_config import PolicyConfig
 from nurture_rl.workflow.simulated import play_members
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.use_limits import asked_limits
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
 
 PAGE = "prices.html"  # in the stage's folder, `prices.md` and `prices.json` beside it
 _PROGRAMS = ("no_contact", "expert", "rules")  # what a mixture may hold beside the reference
@@ -41,7 +48,7 @@ def priced_part(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
         ConfigError: bad settings of the search.
         FitError: nothing keeps to the limits.
     """
-    asked = _asked(pipeline)
+    asked = require_prices(pipeline.settings)
     page = _page(pipeline, asked)
     found = read_record(page / "prices.json", PriceFindings)
     for name in (PAGE, "prices.md", "prices.json"):
@@ -62,26 +69,34 @@ def priced_part(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     return made | {"report": page / PAGE}
 
 
-def _asked(pipeline: Pipeline) -> PricesConfig:
-    run = pipeline.settings.run
-    assert isinstance(run, PricesConfig), f"expected the settings of prices, got {run!r}"
-    policy = run.policy
-    if policy is None or policy.learner == "none":
+def require_prices(checked: Settings) -> PricesConfig:
+    """Guard the settings of a search, before any work.
+
+    Raises:
+        ConfigError: names the first that cannot be worked with.
+    """
+    run = checked.run
+    if not isinstance(run, PricesConfig):
+        raise ConfigError(f"expected a configuration made from prices_schema, got {run!r}")
+    policy, journey = run.policy, load_journey(run.data.journey)
+    if policy is None or policy.learner == NO_LEARNER:
         raise ConfigError("policy: expected one that is learned, such as policy=cql")
     if policy.prices:
-        raise ConfigError(
-            f"policy.prices: they are what is sought, leave {dict(policy.prices)} out"
-        )
+        raise ConfigError(f"policy.prices: they are what is sought; leave {policy.prices} out")
     if is_open(policy.spec):
         raise ConfigError("data.trust.max_ratio: expected a number here, such as 4, got 'auto'")
-    if run.trainings < 1:
-        raise ConfigError(f"trainings: expected 1 or more, got {run.trainings}")
-    if not 0.0 <= run.tolerance < 1.0:
-        raise ConfigError(f"tolerance: expected a share from 0 to below 1, got {run.tolerance}")
-    if not all(0.0 < one < float("inf") for one in run.frontier):
-        raise ConfigError(f"frontier: expected shares above 0, got {list(run.frontier)}")
+    shares = all(0.0 < one < inf for one in run.frontier)
+    require_each(
+        (
+            ("trainings", run.trainings, run.trainings >= 1, "1 or more"),
+            ("tolerance", run.tolerance, 0.0 <= run.tolerance < 1.0, "a share from 0 to below 1"),
+            ("frontier", list(run.frontier), shares, "shares above 0, such as [0.5,1,2]"),
+        )
+    )
     for name in (SEND, run.frontier_of):
-        channels_of(pipeline.journey, name, "frontier_of")
+        channels_of(journey, name, "frontier_of")
+    nobody = np.zeros((1, len(journey.channels)))
+    asked_limits(run.at_most, journey, nobody)
     return run
 
 

@@ -36,7 +36,7 @@ from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.objective import RunObjective, log_objective, objective_of
 from nurture_rl.workflow.pipeline import Pipeline, ready
-from nurture_rl.workflow.prices_verb import priced_part
+from nurture_rl.workflow.prices_verb import priced_part, require_prices
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
 from nurture_rl.workflow.run_tracking import run_tracking
@@ -313,7 +313,13 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
-train, evaluate, prices = _of("train"), _of("evaluate"), _of("prices")
+train, evaluate = _of("train"), _of("evaluate")
+
+
+def prices(config: DictConfig) -> VerbResult:
+    """The verb `prices`; its own settings are looked at before any work."""
+    require_prices(settings(config))
+    return VerbResult(run_verb(config, "prices"))
 
 
 def doctor(config: DictConfig) -> VerbResult:
