@@ -24,6 +24,7 @@ from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.release_region import LEARNED_PART, region_of
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.stages import RECORD, Say, code_hash
+from nurture_rl.workflow.stages_folder import stages_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PROGRAMMES = ("no_contact", "random", "logging", "drip", "rules", "expert")  # nobody learns them
@@ -129,7 +130,7 @@ def data_region(data: str, runs: Path) -> tuple[Journey, Region]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         checked = settings(compose("train", overrides=[f"data={data}", f"runs={runs}"]))
     journey = Pipeline(checked, _nobody).journey
-    region = region_of(checked.run.policies[_ANY].spec, journey)
+    region = region_of(checked.run.policies[_ANY].spec, journey, stages_of(runs))
     assert region is not None, "configs/policy/ppo.yaml says a trust region"
     return journey, region
 

@@ -1,10 +1,22 @@
-"""Verbs for people who must trust a bundle: who signs it, what it does, what changes."""
+"""Verbs for people who must trust a policy: as rules, who signs it, what it does, what changes."""
 
 from __future__ import annotations
 
 from nurture_rl.cli.verb_record import Verb
 
 PAPER_VERBS = (
+    Verb(
+        name="distil",
+        summary="turns a policy into a short list of rules, and tells what is lost by it",
+        reads="the decision table, and a policy that it trains or that a bundle holds",
+        makes="rules in a file (YAML) that people edit, and how alike they decide (JSON)",
+        examples=(
+            "nurture distil experiment=small",
+            "nurture distil policy=ppo rules=5 out=five_rules",
+        ),
+        settings="nurture_rl.workflow.distil_config:DistilConfig",
+        work="nurture_rl.workflow.distil_verb:distil_rules",
+    ),
     Verb(
         name="sign",
         summary="adds another person's signature to a bundle",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from nurture_rl.cli.intake_verbs import INTAKE_VERBS
 from nurture_rl.cli.paper_verbs import PAPER_VERBS
+from nurture_rl.cli.planning_verbs import PLANNING_VERBS
+from nurture_rl.cli.prediction_verbs import PREDICTION_VERBS
 from nurture_rl.cli.verb_record import DONE, Verb
 
 _OPE_CODES = {
@@ -155,8 +157,10 @@ _ALL = (
         work=f"{_STEPS}:export",
         codes=_BUNDLE_CODES,
     ),
+    *PLANNING_VERBS,
     *PAPER_VERBS,
     *INTAKE_VERBS,
+    *PREDICTION_VERBS,
     Verb(
         name="lift",
         summary="what an experiment with people says: arms held against business as usual",

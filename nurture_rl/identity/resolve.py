@@ -7,6 +7,9 @@ time on the path; it equals the largest link time on the key's path in a minimum
 
 A key linked to very many others (a shared inbox, a kiosk's cookie) does not identify a person. It
 makes no links and names no contact. An explicit contact id (`id:...`) is never such a key.
+
+Links may also be given that no record shows, such as two records that are probably one person. They
+count like those of a record, but for the degree of a key.
 """
 
 from __future__ import annotations
@@ -47,6 +50,31 @@ class KeyedRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyLinks:
+    """Pairs of keys that are one contact though no record carries both."""
+
+    older: pa.Array  # a key of the record that gives the contact its name, [links]
+    younger: pa.Array  # a key of the other record, [links]
+    known_at: IntArray  # UTC microseconds, or FROM_THE_START, [links]
+    followers: pa.Array  # explicit ids ("id:...") that name a contact only where nothing else does
+
+    def __post_init__(self) -> None:
+        if not len(self.older) == len(self.younger) == self.known_at.size:
+            raise ShapeError(
+                f"expected one time and two keys for each link, got {self.known_at.size} times, "
+                f"{len(self.older)} and {len(self.younger)} keys"
+            )
+
+
+NO_LINKS = KeyLinks(
+    pa.array([], pa.string()),
+    pa.array([], pa.string()),
+    np.zeros(0, np.int64),
+    pa.array([], pa.string()),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class MergedContact:
     """Several explicit contact ids that turned out to be one contact."""
 
@@ -61,7 +89,9 @@ class Identities:
     key: pa.Array  # sorted, distinct, [keys]
     contact_id: pa.Array  # null for a shared key, [keys]
     linked_at: IntArray  # UTC microseconds or FROM_THE_START, [keys]
-    shared: BoolArray  # linked to too many other keys to name anybody, [keys]
+    shared: BoolArray  # linked to too many other keys to name anybody, or set aside, [keys]
+    towards_name: IntArray  # next key on the way to the one that names the contact, [keys]
+    degree: IntArray  # other keys that a key was seen with, [keys]
     merged: tuple[MergedContact, ...]
 
 
@@ -82,7 +112,12 @@ class _Links:
     known_at: IntArray  # [links]
 
 
-def resolve_identities(records: KeyedRecords, max_degree: int = 50) -> Identities:
+def resolve_identities(
+    records: KeyedRecords,
+    max_degree: int = 50,
+    also: KeyLinks = NO_LINKS,
+    nameless: frozenset[str] = frozenset(),
+) -> Identities:
     """Find the contact of every key; the answer does not depend on the order of the records.
 
     A contact is named by its smallest explicit id, else by a hash of its smallest key.
@@ -90,24 +125,29 @@ def resolve_identities(records: KeyedRecords, max_degree: int = 50) -> Identitie
     Args:
         records: key occurrences; pass every table's records at once.
         max_degree: a key linked to more distinct keys than this is shared by several people.
+        also: links that no record shows, between keys of the records.
+        nameless: keys that name nobody, however few others they are linked to; no explicit ids.
     """
     keys, codes = _sorted_codes(records.key)
     n = len(keys)
     explicit = np.asarray(pc.starts_with(keys, ID_PREFIX)).astype(np.bool_)
     links = _links(records, codes, n, max_degree)
     degree = np.bincount(np.r_[links.left, links.right], minlength=n)
-    shared = (degree > max_degree) & ~explicit
-    usable = ~(shared[links.left] | shared[links.right])
-    links = _Links(links.left[usable], links.right[usable], links.known_at[usable])
+    shared = (degree > max_degree) | _among(keys, pa.array(sorted(nameless), pa.string()))
+    shared &= ~explicit
+    links = _usable(_with_given(links, also, keys), shared)
     graph = csr_array((np.ones(links.left.size), (links.left, links.right)), shape=(n, n))
     _, component = connected_components(graph, directed=False)
-    root = _roots(component, explicit)
+    root = _roots(component, explicit, _among(keys, also.followers))
     names = _names(keys, root, explicit)
+    linked_at, towards = _linked_at(links, root, n)
     return Identities(
         key=keys,
         contact_id=pc.if_else(pa.array(shared), pa.scalar(None, pa.string()), names),
-        linked_at=_linked_at(links, root, n),
+        linked_at=linked_at,
         shared=shared,
+        towards_name=towards,
+        degree=degree,
         merged=_merged(keys, root, explicit),
     )
 
@@ -153,7 +193,11 @@ def _links(records: KeyedRecords, codes: IntArray, n: int, max_degree: int) -> _
         left.append(np.minimum(a, b))
         right.append(np.maximum(a, b))
         times.append(records.known_at[records.record[together]])
-    a, b, known_at = np.concatenate(left), np.concatenate(right), np.concatenate(times)
+    return _earliest(np.concatenate(left), np.concatenate(right), np.concatenate(times), n)
+
+
+def _earliest(a: IntArray, b: IntArray, known_at: IntArray, n: int) -> _Links:
+    """Each pair of two keys once, with its earliest time."""
     pair = a * n + b
     order = np.lexsort((known_at, pair))
     order = order[(a != b)[order]]
@@ -161,14 +205,39 @@ def _links(records: KeyedRecords, codes: IntArray, n: int, max_degree: int) -> _
     return _Links(a[earliest], b[earliest], known_at[earliest])
 
 
-def _roots(component: NDArray[np.int32], explicit: BoolArray) -> IntArray:
+def _among(keys: pa.Array, some: pa.Array) -> BoolArray:
+    return np.asarray(pc.is_in(keys, value_set=some)).astype(np.bool_)
+
+
+def _with_given(links: _Links, also: KeyLinks, keys: pa.Array) -> _Links:
+    """The records' links and the given ones; of a pair that both have the earlier time counts."""
+    if not len(also.older):
+        return links
+    a, b = (
+        np.asarray(pc.fill_null(pc.index_in(side, value_set=keys), -1)).astype(np.int64)
+        for side in (also.older, also.younger)
+    )
+    if min(a.min(), b.min()) < 0:
+        raise ShapeError("expected links between keys that records carry, got one of another key")
+    left = np.r_[links.left, np.minimum(a, b)]
+    right = np.r_[links.right, np.maximum(a, b)]
+    return _earliest(left, right, np.r_[links.known_at, also.known_at], len(keys))
+
+
+def _usable(links: _Links, shared: BoolArray) -> _Links:
+    usable = ~(shared[links.left] | shared[links.right])
+    return _Links(links.left[usable], links.right[usable], links.known_at[usable])
+
+
+def _roots(component: NDArray[np.int32], explicit: BoolArray, follower: BoolArray) -> IntArray:
     """The root of each key: its component's smallest explicit id, else its smallest key, [keys]."""
     n = component.size
     if n == 0:
         return np.zeros(0, dtype=np.int64)
-    root = np.full(int(component.max()) + 1, 2 * n, dtype=np.int64)
-    # Keys are sorted, so the smallest code is the smallest key; explicit ids go first.
-    np.minimum.at(root, component, np.arange(n) + n * ~explicit)
+    root = np.full(int(component.max()) + 1, 4 * n, dtype=np.int64)
+    # Keys are sorted, so the smallest code is the smallest key; explicit ids go first, and of
+    # those the ones that follow no other record.
+    np.minimum.at(root, component, np.arange(n) + n * (follower + 2 * ~explicit))
     return root[component] % n
 
 
@@ -184,22 +253,26 @@ def _hashed(key: str) -> str:
     return "c_" + hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def _linked_at(links: _Links, root: IntArray, n: int) -> IntArray:
-    """The largest link time on each key's path to its root in the minimum spanning forest."""
+def _linked_at(links: _Links, root: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """The largest link time on each key's path to its root, and the next key on that path.
+
+    The path is that of the minimum spanning forest.
+    """
     if links.left.size == 0:
-        return np.full(n, FROM_THE_START, dtype=np.int64)
+        return np.full(n, FROM_THE_START, dtype=np.int64), np.arange(n)
     # Ranks instead of times: exact as floats, and never 0, which the graph code reads as no link.
     times, rank = np.unique(np.r_[FROM_THE_START, links.known_at], return_inverse=True)
     weights = (rank[1:] + 1).astype(np.float64)
     graph = csr_array((weights, (links.left, links.right)), shape=(n, n))
     tree = coo_array(minimum_spanning_tree(graph))
-    parent, to_parent = _towards_root(tree, root, n)
+    towards, to_parent = _towards_root(tree, root, n)
+    parent = towards
     # Pointer doubling: after k rounds `largest` covers 2^k steps of the path.
     largest = to_parent
     while not np.array_equal(parent, parent[parent]):
         largest = np.maximum(largest, largest[parent])
         parent = parent[parent]
-    return times[np.maximum(largest, largest[parent])]
+    return times[np.maximum(largest, largest[parent])], towards
 
 
 def _towards_root(tree: coo_array, root: IntArray, n: int) -> tuple[IntArray, IntArray]:

@@ -25,9 +25,10 @@ from nurture_rl.logs.derived_events import DerivedEvents
 from nurture_rl.logs.duplicates import drop_duplicates
 from nurture_rl.logs.event_changes import EventChanges
 from nurture_rl.logs.fingerprint import fingerprint
+from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules, load_identity
 from nurture_rl.logs.kept_private import PrivateLog, without_content, written_names
-from nurture_rl.logs.mapped.mapped_rows import read_mapped
-from nurture_rl.logs.mapped.mapping_file import SUFFIX, mappings_in
+from nurture_rl.logs.mapped.mapped_rows import mapped_tables
+from nurture_rl.logs.mapped.mapping_file import SUFFIX
 from nurture_rl.logs.page_rules import PAGES_FILE, PageRules, load_page_rules
 from nurture_rl.logs.places import places
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules, load_privacy
@@ -71,6 +72,7 @@ class Reading:
     now_us: int | None = None  # UTC instant of the reading; None: the log keeps its own time
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
+    people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,14 @@ def ingest_folder(
 
     Reads `events*`, `contacts*` and `decisions*` files (.parquet, .csv, .tsv, .jsonl, all but the
     first also .gz), and files of any name and columns that a mapping (`*.map.yaml`) beside them
-    names; decisions may be absent, and every other file is named. Writes events,
-    contacts, decisions, identity, places and quarantine as Parquet and `summary.json` into `out`,
-    which replaces an older `out` only when all is written. The tables do not depend on the order
-    of the input's rows, nor on rows delivered twice. Events may be more than fit into memory: they
-    wait on disk beside `out` until all of them are read. Rules of privacy (`privacy.yaml` in the
-    folder) say what of the log may be written. Rules of pages (`pages.yaml`) say what addresses
-    are about.
+    names; decisions may be absent, and every other file is named. Writes events, contacts,
+    decisions, identity, merges, places and quarantine as Parquet and `summary.json` into `out`,
+    which replaces an older `out` only when all is written. The tables depend neither on the order
+    of the input's rows nor on rows delivered twice. Events may be more than fit into memory: they
+    wait on disk beside `out` until all are read. Rules of privacy (`privacy.yaml` in the folder)
+    say what of the log may be written. Rules of pages (`pages.yaml`) say what addresses are about,
+    rules of identity (`identity.yaml`) who is whom beyond shared keys; every merge is a row of
+    `merges.parquet`.
 
     Args:
         folder: where the raw files lie.
@@ -140,8 +143,8 @@ def ingest_folder(
         ConfigError: `out` would replace the folder.
     """
     require_apart(out, folder)
-    rules, pages = load_privacy(folder), load_page_rules(folder)
-    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages)
+    rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -156,7 +159,7 @@ def _ingest(
     checked = _read_and_check(folder, reading, room, progress)
     _require_usable(checked, folder, out)
     namings = checked.events.namings()
-    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE)
+    unified = unify(checked.rows, namings, checked.strays, MAX_KEY_DEGREE, reading.people)
     named = checked.events.name(namings, unified.events)
     checked = _with(checked, unified)
     _require_usable(checked, folder, out)
@@ -184,8 +187,10 @@ def _ingest(
         )
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
-        checked = replace(checked, notes=(*checked.notes, *changes.notes()))
+        notes = (*checked.notes, *unified.notes, *changes.notes())
+        checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
+        pq.write_table(unified.merges, made / "merges.parquet")
         pq.write_table(places(unified.rows), made / "places.parquet")
         pq.write_table(quarantine, made / "quarantine.parquet")
         summary = _summarise(checked, quarantine, tables, unified, added, written)
@@ -201,7 +206,7 @@ def _with(checked: _Checked, unified: Unified) -> _Checked:
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
-    mapped = _mapped_tables(folder)
+    mapped = mapped_tables(folder)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]
@@ -268,20 +273,6 @@ def _parts(paths: Sequence[Path], mapped: Iterable[RawTable]) -> Iterator[Callab
         yield partial(replace, table)
 
 
-def _mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
-    """What mappings of the folder give, by table and name of the file.
-
-    Raises:
-        LogError: a mapping, or a file that one names, cannot be read.
-    """
-    found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
-    for mapping in mappings_in(folder):
-        for path in mapping.files():
-            for kind, table in read_mapped(mapping, path).items():
-                found[kind][path.name] = table
-    return found
-
-
 def _without_chance(decisions: pa.Table) -> list[str]:
     """What to know of a log in which arms of an experiment left nothing to chance."""
     few = pc.sum(pc.is_in(decisions["arm"], pa.array(_WITHOUT_CHANCE))).as_py() or 0
@@ -296,7 +287,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, *BESIDE}.union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nurture_rl.identity.resolve import Identities, MergedContact
 from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.machine_marks import BY
+from nurture_rl.logs.merges import MERGE_ORDER
 from nurture_rl.logs.privacy_rules import PrivacyRules
 from nurture_rl.logs.quarantine import first_reason, reason_where, sift
 from nurture_rl.logs.readers import RawTable
@@ -29,7 +30,10 @@ _SAY_NOTHING = (
     "missing required field|redelivered|shared keys only|stray time|no consent|not allowed|too old"
 )
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
-_NAMES = ("contact_id", "account_id", "event_id", "decision_id", "episode_id")  # of people
+_NAMES = (  # of people
+    *("contact_id", "account_id", "event_id", "decision_id", "episode_id"),
+    *("left", "right"),  # of a merge
+)
 _DAY_US = 86_400_000_000
 _HEX = 32  # signs of a pseudonym
 
@@ -86,11 +90,15 @@ class PrivateLog:
             contacts = _stripped(rows[TableKind.CONTACTS], "attributes", allowed)
             rows[TableKind.CONTACTS] = contacts
         quarantine = without_content(pa.concat_tables([unified.quarantine, refused]))
-        identities, key = unified.identities, self._rules.key
-        if key is not None:
-            rows = {kind: _renamed(table, key) for kind, table in rows.items()}
-            identities = _renamed_identities(identities, key)
-        return replace(unified, rows=rows, quarantine=quarantine, identities=identities)
+        found, key = replace(unified, rows=rows, quarantine=quarantine), self._rules.key
+        if key is None:
+            return found
+        return replace(
+            found,
+            rows={kind: _renamed(table, key) for kind, table in rows.items()},
+            identities=_renamed_identities(found.identities, key),
+            merges=_renamed(found.merges, key).sort_by(MERGE_ORDER),
+        )
 
 
 def written_names(contacts: pa.Array, rules: PrivacyRules) -> pa.Array:
@@ -220,6 +228,7 @@ def _renamed_identities(old: Identities, key: bytes) -> Identities:
     names = _each_text(pa.chunked_array([old.key]), _hidden_key(key))
     order = pc.sort_indices(names)
     taken = np.asarray(order)
+    place = np.argsort(taken)  # of each old key among the new ones
     merged = [
         MergedContact(hidden(one.contact_id), tuple(sorted(map(hidden, one.others))))
         for one in old.merged
@@ -229,6 +238,8 @@ def _renamed_identities(old: Identities, key: bytes) -> Identities:
         contact_id=_each_text(pa.chunked_array([old.contact_id]), hidden).take(order),
         linked_at=old.linked_at[taken],
         shared=old.shared[taken],
+        towards_name=place[old.towards_name[taken]],
+        degree=old.degree[taken],
         merged=tuple(sorted(merged, key=lambda one: one.contact_id)),
     )
 

@@ -30,12 +30,10 @@ class NamingIndex:
         self._known = _SCHEMA.empty_table()
         self._waiting: list[pa.Table] = []
         self._numbers: list[IntArray] = []  # of each part's own namings
-        self._codes: list[NDArray[np.int32]] = []  # of each part's rows, among its own namings
 
-    def add(self, own: pa.Table, codes: NDArray[np.int32]) -> None:
-        """Take a part's namings and rows, as `distinct_namings` gives them."""
+    def add(self, own: pa.Table) -> None:
+        """Take a part's namings, as `distinct_namings` gives them."""
         self._waiting.append(own)
-        self._codes.append(codes)
         if sum(map(len, self._waiting)) > max(_SELDOM, len(self._known)):
             self._settle()
 
@@ -44,10 +42,15 @@ class NamingIndex:
         self._settle()
         return self._known.select(list(COLUMNS))
 
-    def of_rows(self, part: int) -> IntArray:
-        """The number of the naming of each row of a part, [n]."""
+    def numbers(self, part: int, codes: NDArray[np.int32]) -> IntArray:
+        """The number of the naming of each row.
+
+        Args:
+            part: the place of the rows' part among all.
+            codes: of rows, among the part's own namings, [n].
+        """
         self._settle()
-        return self._numbers[part][self._codes[part]]
+        return self._numbers[part][codes]
 
     def _settle(self) -> None:
         if not self._waiting:

@@ -72,6 +72,26 @@ def privacy_digest(folder: Path) -> str:
     return hashlib.sha256(b"nurture_rl pseudonyms" + rules.key).hexdigest()[:16]
 
 
+def load_key(place: Path) -> bytes:
+    """The key of pseudonyms that a file holds.
+
+    Raises:
+        LogError: it cannot be read, others than its owner may read it, or the key is too short.
+    """
+    try:
+        mode, key = place.stat().st_mode, place.read_bytes().strip()
+    except OSError as error:
+        raise LogError(f"expected a file with a key, got: {error}") from error
+    if mode & 0o077:
+        raise LogError(f"expected {place} to be its owner's alone; chmod 600 {place}")
+    if len(key) < _LEAST_KEY:
+        raise LogError(
+            f"expected at least {_LEAST_KEY} bytes in {place}, got {len(key)}; "
+            "openssl rand -hex 32 makes some"
+        )
+    return key
+
+
 def _names(f: Fields, name: str) -> frozenset[str] | None:
     return frozenset(str(one) for one in f.items(name)) if f.has(name) else None
 
@@ -82,17 +102,10 @@ def _key(f: Fields, path: Path, problems: list[str]) -> bytes | None:
         return None
     place = path.parent / named
     try:
-        mode, key = place.stat().st_mode, place.read_bytes().strip()
-    except OSError as error:
-        problems.append(f"pseudonyms: expected a file with a key, got: {error}")
+        key = load_key(place)
+    except LogError as error:
+        problems.append(f"pseudonyms: {error}")
         return None
     if place.resolve().is_relative_to(path.parent.resolve()):
         problems.append(f"pseudonyms: expected the key apart from the log, got {named} inside it")
-    elif mode & 0o077:
-        problems.append(f"pseudonyms: expected {place} to be its owner's alone; chmod 600 {place}")
-    elif len(key) < _LEAST_KEY:
-        problems.append(
-            f"pseudonyms: expected at least {_LEAST_KEY} bytes in {place}, got {len(key)}; "
-            "openssl rand -hex 32 makes some"
-        )
     return key

@@ -1,9 +1,10 @@
-"""Rows that wait on disk until all of them have been seen."""
+"""Rows, and numbers of rows, that wait on disk until all of them have been seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,3 +68,34 @@ class Spill:
             for i, place in enumerate(self.places()):
                 if chosen is None or chosen[place].any():
                     yield i, place, pa.table(file.get_batch(i))
+
+
+class SpilledNumbers:
+    """One number of each row in a file, added part by part and then read at once.
+
+    Kept in memory, so many arrays of middling size would hold apart what is freed between them.
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        """Begin an empty file.
+
+        Args:
+            path: the file.
+            kind: of numbers, as NumPy writes it.
+
+        Raises:
+            OSError: the disk refuses, here and on every other call.
+        """
+        self._path, self._kind = path, kind
+        path.touch()
+
+    def add(self, numbers: NDArray[np.generic]) -> None:
+        """Write the numbers of some rows, [n]."""
+        with self._path.open("ab") as file:
+            file.write(numbers.astype(self._kind).tobytes())
+
+    def taken(self) -> NDArray[Any]:
+        """All numbers, [rows]; gives their room on disk back."""
+        whole = np.fromfile(self._path, self._kind)
+        self._path.unlink()
+        return whole

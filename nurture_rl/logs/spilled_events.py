@@ -24,7 +24,7 @@ from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
 from nurture_rl.logs.quarantine import SHARED_ONLY, sift
 from nurture_rl.logs.readers import RawTable
 from nurture_rl.logs.schema import UTC_TIME, TableKind, raw_schema
-from nurture_rl.logs.spill import Spill
+from nurture_rl.logs.spill import Spill, SpilledNumbers
 from nurture_rl.logs.vocabulary import Vocabulary
 
 IntArray = NDArray[np.int64]
@@ -72,21 +72,22 @@ class SpilledEvents:
         self._spill = Spill(folder / "events.arrow", raw_schema(TableKind.EVENTS))
         self._namings = NamingIndex()
         self.quarantine: list[pa.Table] = []
-        recorded, ids = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        mails, coarse = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
+        kinds = {"recorded": "i8", "ids": "i8", "codes": "i4", "mails": "?", "coarse": "?"}
+        columns = {name: SpilledNumbers(folder / name, kind) for name, kind in kinds.items()}
         for part in in_turn(partial(_checked, words=words), parts):
             self.quarantine.append(part.quarantine)
             if len(part.rows):
                 self._add(part, progress)
-                ids.append(part.ids)
-                recorded.append(np.asarray(part.rows["recorded_at"].cast(pa.int64())))
-                mails.append(part.mails)
-                coarse.append(part.coarse)
+                columns["recorded"].add(np.asarray(part.rows["recorded_at"].cast(pa.int64())))
+                for name in ("ids", "codes", "mails", "coarse"):
+                    columns[name].add(getattr(part, name))
         self._spill.end()
-        self._recorded_us = np.concatenate(recorded)
+        self._recorded_us: IntArray = columns["recorded"].taken()
+        self._codes: NDArray[np.int32] = columns["codes"].taken()
+        self._mails: BoolArray = columns["mails"].taken()
+        self._coarse: BoolArray = columns["coarse"].taken()
         self._kept = np.ones(self._recorded_us.size, np.bool_)
-        self._mails, self._coarse = np.concatenate(mails), np.concatenate(coarse)
-        self._set_repeated_aside(np.concatenate(ids), folder)
+        self._set_repeated_aside(columns["ids"].taken(), folder)
 
     def __len__(self) -> int:
         """How many rows are kept."""
@@ -131,7 +132,7 @@ class SpilledEvents:
         every = self._namings.namings()
         places = list(self._spill.places())
         first = earliest(
-            (self._namings.of_rows(i)[chosen[place]] for i, place in enumerate(places)),
+            (self._naming(i, chosen, place) for i, place in enumerate(places)),
             (times[place][chosen[place]] for place in places),
             len(every),
         )
@@ -153,18 +154,22 @@ class SpilledEvents:
         place[np.asarray(namings["number"])] = np.arange(len(namings))
         nobody = np.asarray(assigned.contact_id.is_null())
         if nobody.any():
-            masks = [
-                self._kept[part] & nobody[place[self._namings.of_rows(i)]]
+            unnamed = [
+                nobody[place[self._naming(i, self._kept, part)]]
                 for i, part in enumerate(self._spill.places())
             ]
-            rows = np.flatnonzero(np.concatenate(masks))
+            rows = np.flatnonzero(self._kept)[np.concatenate(unnamed)]
             self._refuse(rows, pa.array([SHARED_ONLY] * rows.size, pa.string()))
         return NamedEvents(self, place, assigned)
+
+    def _naming(self, part: int, chosen: BoolArray, place: slice) -> IntArray:
+        """The number of the naming of each chosen row of a part that stands at a place."""
+        return self._namings.numbers(part, self._codes[place][chosen[place]])
 
     def _add(self, part: _Part, progress: Callable[[str], None]) -> None:
         before = len(self._spill) // TOLD_EVERY
         self._spill.add(part.rows)
-        self._namings.add(part.namings, part.codes)
+        self._namings.add(part.namings)
         if len(self._spill) // TOLD_EVERY > before:
             progress(f"events: {len(self._spill):,} rows checked so far")
 
@@ -227,7 +232,7 @@ class NamedEvents:
         """How many events each contact has, [contacts]."""
         found = np.zeros(len(self.contacts), np.int64)
         for i, place in enumerate(self._events._spill.places()):
-            naming = self._naming(i, self._events._kept[place])
+            naming = self._naming(i, place)
             found += np.bincount(self._contact_of[naming], minlength=found.size)
         return found
 
@@ -239,13 +244,13 @@ class NamedEvents:
         events = self._events
         for i, place, rows in events._spill.parts(events._kept):
             kept = events._kept[place]
-            naming = self._naming(i, kept)
+            naming = self._naming(i, place)
             known = np.maximum(events._recorded_us[place][kept], self._linked[naming])
             yield NamedPart(rows, np.flatnonzero(kept), self._contact_of[naming], known)
 
-    def _naming(self, part: int, kept: BoolArray) -> IntArray:
+    def _naming(self, part: int, place: slice) -> IntArray:
         """The naming of each kept row of a part, as places in the assignment, [kept]."""
-        return self._place[self._events._namings.of_rows(part)[kept]]
+        return self._place[self._events._naming(part, self._events._kept, place)]
 
 
 def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:

@@ -17,9 +17,10 @@ from nurture_rl.identity.resolve import (
     IntArray,
     KeyedRecords,
     assign_contacts,
-    resolve_identities,
 )
 from nurture_rl.logs.changed_columns import with_column
+from nurture_rl.logs.identity_rules import IdentityRules
+from nurture_rl.logs.joined_people import joined_people
 from nurture_rl.logs.quarantine import SHARED_ONLY, reason_where, sift
 from nurture_rl.logs.schema import IDENTITY, QUARANTINE, UTC_TIME, TableKind
 
@@ -34,10 +35,16 @@ class Unified:
     events: Assignment  # of each naming of the events
     quarantine: pa.Table  # rows that carry only shared keys
     identities: Identities
+    merges: pa.Table  # of `MERGES`
+    notes: tuple[str, ...]  # what rules of identity did
 
 
 def unify(
-    tables: Mapping[TableKind, pa.Table], events: pa.Table, strays: pa.Table, max_degree: int
+    tables: Mapping[TableKind, pa.Table],
+    events: pa.Table,
+    strays: pa.Table,
+    max_degree: int,
+    rules: IdentityRules | None = None,
 ) -> Unified:
     """Find the contact of every row.
 
@@ -46,6 +53,11 @@ def unify(
         events: the events' namings, each once, with the earliest `recorded_at`.
         strays: those of events that link keys and are themselves left out.
         max_degree: a key linked to more distinct keys than this identifies no contact.
+        rules: who is whom beyond shared keys; None: keys alone say it.
+
+    Raises:
+        LogError: the rules do not fit the tables.
+        ConfigError: they compare records, and what compares them is not installed.
     """
     parts = [
         *((tables[kind], kind) for kind in tables),
@@ -61,14 +73,20 @@ def unify(
         key=pa.concat_arrays([part.key for part in records]),
         known_at=np.concatenate([part.known_at for part in records]),
     )
-    identities = resolve_identities(everything, max_degree)
+    keyed = dict(zip(tables, records[:-2], strict=True))
+    joined = joined_people(
+        everything, tables[TableKind.CONTACTS], keyed[TableKind.CONTACTS], max_degree, rules
+    )
+    identities = joined.identities
+    told = {**tables, TableKind.CONTACTS: joined.contacts}
     rows: dict[TableKind, pa.Table] = {}
     refused = [QUARANTINE.empty_table()]
-    for kind, part in zip(tables, records[:-2], strict=True):
-        rows[kind], bad = _named(tables[kind], kind, assign_contacts(part, identities))
+    for kind, part in keyed.items():
+        rows[kind], bad = _named(told[kind], kind, assign_contacts(part, identities))
         refused.append(bad)
     named = assign_contacts(records[-2], identities)
-    return Unified(rows, named, pa.concat_tables(refused), identities)
+    quarantine = pa.concat_tables(refused)
+    return Unified(rows, named, quarantine, identities, joined.merges, joined.notes)
 
 
 def identity_table(identities: Identities) -> pa.Table:

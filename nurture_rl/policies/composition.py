@@ -15,6 +15,8 @@ from nurture_rl.policies.policy import (
     Spec,
 )
 
+_HALF = 0.5  # share of the other up to which a mixture is its policy's
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -110,6 +112,28 @@ class Floor:
     def spec(self) -> Spec:
         """The kind, the policy and the floor."""
         return {"kind": "floor", "policy": self.policy.spec(), "epsilon": self.epsilon}
+
+
+def unheld(policy: Policy) -> Policy:
+    """The policy that trust regions, floors and mixtures of at most one half are put around."""
+    while isinstance(policy, TrustRegion | Floor) or (
+        isinstance(policy, Mixture) and policy.share <= _HALF
+    ):
+        policy = policy.policy
+    return policy
+
+
+def held_alike(spec: Spec, inner: Spec) -> Spec:
+    """A composition's description with another policy in the place of its `unheld` one.
+
+    Args:
+        spec: of the composition, as its `spec` gives it.
+        inner: description of the other policy.
+    """
+    kind = spec["kind"]
+    if kind in ("trust_region", "floor") or (kind == "mixture" and spec["share"] <= _HALF):
+        return {**spec, "policy": held_alike(spec["policy"], inner)}
+    return inner
 
 
 def capped(wanted: FloatArray, anchor: FloatArray, max_ratio: float) -> FloatArray:

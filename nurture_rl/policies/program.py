@@ -129,18 +129,33 @@ class Rules:
         drip = Drip.of(journey, catalog, features) if DRIP in actions else None
         return cls(catalog, rules, features.columns, otherwise, drip)
 
-    def chosen(self, features: FeatureArray, mask: BoolArray) -> IntArray:
-        """The action of each row, [n]; a rule whose action is masked is passed over."""
-        action = self._taken(self.otherwise, features, mask)
-        open_ = np.ones(len(mask), np.bool_)
-        for rule in self.rules:
-            fits = open_.copy()
+    def deciding(self, features: FeatureArray, mask: BoolArray) -> IntArray:
+        """Place of the rule that decides each row, from 0; their number where none does, [n].
+
+        A rule whose action is masked is passed over.
+        """
+        place = np.full(len(mask), len(self.rules), np.int64)
+        fitting = self.fitting(features)
+        for at in range(len(self.rules) - 1, -1, -1):  # the first has the last word
+            action, fits = self.rules[at].action, fitting[:, at]
+            place[fits if action == DRIP else fits & mask[:, self.catalog.index(action)]] = at
+        return place
+
+    def fitting(self, features: FeatureArray) -> BoolArray:
+        """Whether the conditions of each rule hold, whatever is legal, [n, rules]."""
+        fits = np.ones((len(features), len(self.rules)), np.bool_)
+        for at, rule in enumerate(self.rules):
             for condition in rule.when:
-                fits &= self._holds(condition, features)
-            if rule.action != DRIP:
-                fits &= mask[:, self.catalog.index(rule.action)]
-            action[fits] = self._taken(rule.action, features, mask)[fits]
-            open_ &= ~fits
+                fits[:, at] &= self._holds(condition, features)
+        return fits
+
+    def chosen(self, features: FeatureArray, mask: BoolArray) -> IntArray:
+        """The action of each row, [n]."""
+        place = self.deciding(features, mask)
+        action = self._taken(self.otherwise, features, mask)
+        for at, rule in enumerate(self.rules):
+            own = place == at
+            action[own] = self._taken(rule.action, features, mask)[own]
         return action
 
     def _taken(self, action_id: str, features: FeatureArray, mask: BoolArray) -> IntArray:

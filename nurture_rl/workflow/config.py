@@ -20,6 +20,7 @@ from nurture_rl.simulator.fit import WorldConfig
 from nurture_rl.simulator.gap.settings import GapConfig
 from nurture_rl.workflow.from_sends import DECISIONS_ARE
 from nurture_rl.workflow.learners import LEARNERS, NO_LEARNER, plays_in_world
+from nurture_rl.workflow.policy_files import with_files
 from nurture_rl.workflow.ranges import require_ranges
 from nurture_rl.workflow.release_region import AUTO, is_open
 from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
@@ -79,6 +80,7 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         _require_signing(Path(run.release.key))
     if run.policy is not None:
         run.policies[run.policy.name] = run.policy
+    _read_files(run, plain)
     learners = {name: _learner(name, policy) for name, policy in run.policies.items()}
     return Settings(
         run=run,
@@ -88,6 +90,14 @@ def settings(config: DictConfig, sources: tuple[str, ...] = SOURCES) -> Settings
         learners=learners,
         plain={str(key): value for key, value in plain.items() if key not in _CHANGE_NOTHING},
     )
+
+
+def _read_files(run: RunConfig, plain: Mapping[Any, Any]) -> None:
+    """Put what policy files hold where their paths stand, so that every record tells it."""
+    for name, policy in run.policies.items():
+        policy.spec = with_files(policy.spec)
+        given = plain["policy"] if policy is run.policy else plain["policies"][name]
+        given["spec"] = with_files(given["spec"])
 
 
 def _require_signing(key: Path) -> None:

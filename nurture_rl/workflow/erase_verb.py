@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nurture_rl.errors import ConfigError, LogError
+from nurture_rl.logs.privacy_rules import load_key
 from nurture_rl.release.manifest import MANIFEST
 from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.storage.locating import require_there, shown_location
 from nurture_rl.serving.upkeep.cleaning import Cleaned, clean_folder, is_in
 from nurture_rl.serving.upkeep.erasing import erase_contacts
+from nurture_rl.serving.upkeep.hidden_names import hidden_names
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
 from nurture_rl.workflow.stages import RECORD
@@ -27,6 +30,9 @@ class EraseOptions:
     # Folders of exported or ingested tables (Parquet), with all folders inside them.
     logs: tuple[str, ...] = ()
     runs: str | None = None  # folder of runs: what learned from a log with the contact is named
+    # File of the key under which rules of privacy wrote pseudonyms into logs and runs: the contact
+    # is then an id or an address as the raw files write it.
+    pseudonyms: str | None = None
 
 
 def erase(options: EraseOptions) -> VerbResult:
@@ -46,19 +52,28 @@ def erase(options: EraseOptions) -> VerbResult:
             raise LogError(f"expected a folder at {folder}; give one that is there")
     if options.store is not None:
         require_there(options.store)
-    flagged = [] if options.runs is None else learned_from(Path(options.runs), key)
+    keys = [key, *_pseudonyms(options)]
+    flagged = [] if options.runs is None else learned_from(Path(options.runs), keys)
     gone = {} if options.store is None else dict(erase_contacts(options.store, [key], "asked for"))
     cleaned = Cleaned()
     for folder in options.logs:
-        one = clean_folder(Path(folder), key)
-        cleaned.rows |= one.rows
-        cleaned.left += one.left
+        for name in keys:
+            cleaned.add(clean_folder(Path(folder), name))
     _tell(options, gone, cleaned, flagged)
     made = {"store": gone, "logs": cleaned.rows, "left": cleaned.left, "flagged": flagged}
     return VerbResult(made)
 
 
-def learned_from(runs: Path, key: str) -> list[dict[str, str]]:
+def _pseudonyms(options: EraseOptions) -> list[str]:
+    """Under which the logs and runs may know the contact."""
+    if options.pseudonyms is None:
+        return []
+    folders = [*options.logs, *([] if options.runs is None else [options.runs])]
+    key = load_key(Path(options.pseudonyms))
+    return sorted(hidden_names(map(Path, folders), options.contact, key))
+
+
+def learned_from(runs: Path, keys: Sequence[str]) -> list[dict[str, str]]:
     """What lies under a folder of runs and was made from a contact's rows.
 
     These are stages, with the policies of their bundles, and copies of stages and bundles, such as
@@ -66,10 +81,14 @@ def learned_from(runs: Path, key: str) -> list[dict[str, str]]:
 
     Args:
         runs: the folder.
-        key: the contact's, by `contact_key`.
+        keys: the contact's, by `contact_key`, and their pseudonyms.
     """
     stages = {path.parent.name: path.parent for path in runs.glob(f"stages/*/{RECORD}")}
-    reached = {name for name, folder in stages.items() if is_in(folder / "tables", key)}
+    reached = {
+        name
+        for name, folder in stages.items()
+        if any(is_in(folder / "tables", key) for key in keys)
+    }
     texts = {name: (folder / RECORD).read_text("utf-8") for name, folder in stages.items()}
     while more := {
         name
@@ -109,6 +128,8 @@ def _tell(
         print(f"{path}: {counted(count, 'row')} gone")
     if options.logs and not cleaned.rows:
         print("no Parquet file of the logs had a row of the contact")
+        if options.pseudonyms is not None:
+            print("  nor of their pseudonyms: was it this key, and this spelling of the id?")
     for path in cleaned.left:
         print(f"{path}: names the contact and stays as it is; edit or remove it")
     for stage in flagged:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.codec import to_record
 from nurture_rl.decisions import load_decisions
@@ -32,11 +30,24 @@ _SHOWN = 50_000  # rows it is compared on
 
 
 def gap_report(
-    workshop: Workshop, journey: Journey, run: Settings, ingested: Path, world: Path
+    workshop: Workshop,
+    journey: Journey,
+    run: Settings,
+    ingested: Path,
+    world: Path,
+    context: PolicyContext,
 ) -> Path:
     """Hold the learned world against the held-out contacts: `gap.json`.
 
     A log that can judge no world is a finding, not an error: nobody may trust the world then.
+
+    Args:
+        workshop: where the stages lie.
+        journey: of the log.
+        run: names the logging policy.
+        ingested: folder of the ingested log.
+        world: folder of the fitted world.
+        context: what the logging policy's description needs.
     """
     data = run.run.data
     inputs = {
@@ -53,7 +64,7 @@ def gap_report(
         decisions = load_decisions(ingested, journey, data.held_out)
         starts = start_table(ingested, data.held_out, held_out=True)
         held_out = WorldData.of(decisions.take(decisions.held_out), starts)
-        policy = known_logging(data.logging, journey, held_out)
+        policy = known_logging(data.logging, context, held_out)
         if policy is None:
             workshop.say("  the logging policy is estimated from the log")
         learned = load_learned_world(world / "world", journey)
@@ -69,14 +80,13 @@ def gap_report(
     return workshop.stage("gap", inputs, build)
 
 
-def known_logging(described: Any, journey: Journey, held_out: WorldData) -> Policy | None:
+def known_logging(described: Any, context: PolicyContext, held_out: WorldData) -> Policy | None:
     """The configured logging policy, or None where the log was made by another one.
 
     A log of which no propensity is known contradicts no policy.
     """
     if described is None:
         return None
-    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
     policy = build_policy(described, context)
     rows = np.flatnonzero(np.isfinite(held_out.propensity))[:_SHOWN]
     if not rows.size:

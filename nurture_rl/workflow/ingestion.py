@@ -278,17 +278,24 @@ def complete_until(data: DataConfig, say: Say) -> int | None:
     Raises:
         ConfigError: it is no ISO-8601 time.
     """
-    text = data.complete_until
-    if text is None:
+    if data.complete_until is None:
         return None
+    moment = moment_of("data.complete_until", data.complete_until, data.default_zone)
+    if datetime.fromisoformat(data.complete_until).tzinfo is None:
+        say(f"  the log is taken to be complete until {moment.isoformat()} ({data.default_zone})")
+    return round(moment.timestamp() * 1e6)
+
+
+def moment_of(key: str, text: str, zone: str) -> datetime:
+    """The instant that a setting names; a day is its start, a time without a zone is of `zone`.
+
+    Raises:
+        ConfigError: it is no ISO-8601 time.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
-            "data.complete_until: expected an instant such as 2026-06-01T00:00:00Z, or a day, "
-            f"got {text!r}"
+            f"{key}: expected an instant such as 2026-06-01T00:00:00Z, or a day, got {text!r}"
         ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(data.default_zone))
-        say(f"  the log is taken to be complete until {moment.isoformat()} ({data.default_zone})")
-    return round(moment.timestamp() * 1e6)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone))

@@ -11,6 +11,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, NurtureError
 from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.policies.policy import Policy
+from nurture_rl.workflow.policy_files import with_files
 
 KINDS = ("always", "probabilities", "spec")
 
@@ -19,7 +20,7 @@ def journey_targets(targets: Mapping[str, Any], journey: Journey) -> dict[str, P
     """Every policy that `targets` describes.
 
     `always`: one action where it is legal. `probabilities` by action id, shared out among the legal
-    ones. `spec`: any description of the policy language.
+    ones. `spec`: any description of the policy language, or the path of a file that holds one.
 
     Raises:
         ConfigError: a description that cannot be followed; names the policy.
@@ -47,4 +48,6 @@ def journey_targets(targets: Mapping[str, Any], journey: Journey) -> dict[str, P
 def _description(kind: str, value: Any) -> Any:
     if kind == "always":
         return {"kind": "always", "action": value}
-    return {"kind": "fixed", "probabilities": value} if kind == "probabilities" else value
+    if kind == "probabilities":
+        return {"kind": "fixed", "probabilities": value}
+    return with_files(value)

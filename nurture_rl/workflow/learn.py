@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nurture_envs.actions import ActionCatalog
@@ -11,7 +12,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import load_scored
 from nurture_rl.policies.build import PolicyContext, build_policy
-from nurture_rl.policies.policy import Policy
+from nurture_rl.policies.policy import Policy, PolicyError
 
 
 def load_core(folder: Path, journey: Journey) -> ScoredPolicy | None:
@@ -22,12 +23,44 @@ def load_core(folder: Path, journey: Journey) -> ScoredPolicy | None:
 
 def load_policy(folder: Path, journey: Journey) -> Policy:
     """The composed policy of a policy folder, ready to act."""
-    core = load_core(folder, journey)
     spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
+    core = load_core(folder, journey)
+    return build_policy(spec, context_beside(folder.parent, journey, core))
 
-    def load_model(name: str) -> Policy:
-        assert core is not None, f"policy {folder.name} names a model {name!r} but learned none"
-        return core
 
-    context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey), load_model)
-    return build_policy(spec, context)
+def context_beside(stages: Path, journey: Journey, core: Policy | None = None) -> PolicyContext:
+    """What descriptions of policies need where the stages lie.
+
+    Args:
+        stages: folder of the stages; a model is named after the policy's stage that learned it.
+        journey: whose actions and features they are.
+        core: what `core` stands for, the learned part of the policy at hand; None: there is none.
+    """
+    load_model = ModelsBeside(stages, ActionCatalog.of(journey).hash, core)
+    return PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey), load_model)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsBeside:
+    """Loads learned parts by name: `core` is the one at hand, others are named after stages."""
+
+    stages: Path
+    catalog: str  # hash of the catalogue whose order they follow
+    core: Policy | None = None
+
+    def __call__(self, name: str) -> Policy:
+        """A learned part.
+
+        Raises:
+            PolicyError: no stage of that name learned anything.
+        """
+        if name == CORE:
+            assert self.core is not None, f"a model {name!r} is named where none was learned"
+            return self.core
+        folder = self.stages / name / CORE
+        if not folder.is_dir():
+            raise PolicyError(
+                f"expected a learned policy of stage {name!r} in {self.stages}, it is not there; "
+                "keep the folders of the policies that others rest on"
+            )
+        return replace(load_scored(folder, self.catalog), name=name)

@@ -39,7 +39,7 @@ def learned_from_log(
         out: the policy's folder.
     """
     metrics: Metrics = []
-    told = {"region": region_of(task.policy.spec, task.journey)} if held else {}
+    told = {"region": region_of(task.policy.spec, task.journey, task.stages)} if held else {}
     policy = learn(training_log(task), config, task.seed, telling(task, metrics, out), **told)
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")

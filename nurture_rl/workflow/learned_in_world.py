@@ -37,7 +37,7 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     metrics: Metrics = []
     journey = with_prices(task.journey, task.policy.prices)
     simulation = learned_simulation(task.world, journey, task.policy.pessimism)
-    region = region_of(task.policy.spec, task.journey)
+    region = region_of(task.policy.spec, task.journey, task.stages)
     made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy
     if isinstance(made, ScoredPolicy):

@@ -23,6 +23,7 @@ from nurture_rl.workflow.gap import gap_report
 from nurture_rl.workflow.gap_page_stage import gap_page
 from nurture_rl.workflow.ingestion import UNDECIDED, ingest, require_decided
 from nurture_rl.workflow.judges import evaluation
+from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.logging_policy import LoggingPolicy, logging_policy, with_logging
 from nurture_rl.workflow.policy_stage import learned_policy, policy_by_evidence
@@ -145,7 +146,8 @@ class Pipeline:
 
     @cached_property
     def _measuring(self) -> Begun[Path]:
-        given = (self.workshop, self.journey, self.resolved, self.ingested, self.world)
+        context = context_beside(self.ingested.parent, self.journey)
+        given = (self.workshop, self.journey, self.resolved, self.ingested, self.world, context)
         return self.crew.begin("gap", gap_report, *given)
 
     @cached_property

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nurture_envs.actions import ActionCatalog
 from nurture_envs.errors import NurtureError
-from nurture_envs.features import FeatureSpec
-from nurture_envs.journey import Journey
 from nurture_rl.appraisal.estimation import EvaluationConfig
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.region_choice import ChosenRegion, RegionSize, choose_region
@@ -22,10 +19,10 @@ from nurture_rl.errors import ConfigError
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.tempered import has_values, spread_of_values, tempered
 from nurture_rl.ope.log import EvaluationLog
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.held_out import held_out_log
-from nurture_rl.workflow.learn import load_policy
+from nurture_rl.workflow.learn import context_beside, load_policy
 from nurture_rl.workflow.release_region import LEARNED_PART, closed, region_of
 from nurture_rl.workflow.training import REGION, Training
 
@@ -104,7 +101,7 @@ def _chosen(task: Training, free: Path, choice: RegionChoice) -> ChosenRegion:
     held = load_decisions(task.ingested, journey, task.held_out).held_out
     then = load_decisions(task.ingested, journey, held_out_then(task.held_out))
     aside = held_out_log(replace(then, held_out=then.held_out & ~held), journey)
-    context = _context(journey, core)
+    context = context_beside(task.stages, journey, core)
     sizes = [
         RegionSize(ratio, soft)
         for soft in _temperatures(task, core, aside)
@@ -124,7 +121,7 @@ def _chosen(task: Training, free: Path, choice: RegionChoice) -> ChosenRegion:
 
 def _temperatures(task: Training, core: Policy, aside: EvaluationLog) -> list[float | None]:
     """Those that are tried: none, and where the policy has values a few of their spread."""
-    region = region_of(closed(task.policy.spec, 1.0, tilt=False), task.journey)
+    region = region_of(closed(task.policy.spec, 1.0, tilt=False), task.journey, task.stages)
     assert region is not None, f"policy {task.policy.name} has no trust region"
     if not isinstance(core, ScoredPolicy) or not has_values(core):
         return [None]
@@ -147,10 +144,4 @@ def inside(task: Training, core: Policy, size: RegionSize) -> Policy:
         assert isinstance(core, ScoredPolicy)
         core = tempered(core, size.temperature)
     spec = closed(task.policy.spec, size.max_ratio, size.temperature is not None)
-    return build_policy(spec, _context(task.journey, core))
-
-
-def _context(journey: Journey, core: Policy) -> PolicyContext:
-    return PolicyContext(
-        journey, ActionCatalog.of(journey), FeatureSpec.of(journey), lambda name: core
-    )
+    return build_policy(spec, context_beside(task.stages, task.journey, core))

@@ -70,27 +70,11 @@ def release(
 
     def build(out: Path) -> None:
         evaluated = read_evaluated(judged)
-        record: dict[str, Any] = {
-            "verdict": REFUSED,
-            "candidate": None,
-            "exported": None,
-            "passed": False,
-            "policy_id": None,
-            "asked": run.run.release.policy is None,
-            "asks_of_world": run.run.release.world,
-            "bar": asdict(evaluated.bar),
-            "left_out": dict(evaluated.left_out),
-            "judged": [],
-        }
-        if run.run.release.policy is not None:
-            record |= _as_it_is(run)
-            card = _card(journey, ingested, record["exported"], policies)
-        elif not evaluated.appraisal.candidates:
-            record |= _told(_nobody(evaluated.left_out))
-        else:
-            asked = judged_candidates(evaluated, gap_verdict(gap), run)
-            record |= outcome(asked, evaluated)
+        record, asked = asked_gate(evaluated, gap, run)
+        if asked:
             card = _judged_card(journey, ingested, record, asked, policies)
+        elif record["exported"] is not None:
+            card = _card(journey, ingested, record["exported"], policies)
         if record["exported"] is not None:
             record["policy_id"] = _bundle(
                 out, journey, run, ingested, policies[record["exported"]], card
@@ -98,6 +82,37 @@ def release(
         (out / "gate.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
     return workshop.stage("release", inputs, build)
+
+
+def asked_gate(evaluated: Evaluated, gap: Path, run: Settings) -> tuple[dict[str, Any], Judged]:
+    """The gate's record as `gate.json` has it, and its answer on every candidate, if it was asked.
+
+    Args:
+        evaluated: by both judges.
+        gap: folder of the reality gap.
+        run: what a release must show, or which policy is exported as it is.
+
+    Raises:
+        ConfigError: that policy is not there, or learned something.
+    """
+    record: dict[str, Any] = {
+        "verdict": REFUSED,
+        "candidate": None,
+        "exported": None,
+        "passed": False,
+        "policy_id": None,
+        "asked": run.run.release.policy is None,
+        "asks_of_world": run.run.release.world,
+        "bar": asdict(evaluated.bar),
+        "left_out": dict(evaluated.left_out),
+        "judged": [],
+    }
+    if run.run.release.policy is not None:
+        return record | _as_it_is(run), ()
+    if not evaluated.appraisal.candidates:
+        return record | _told(_nobody(evaluated.left_out)), ()
+    asked = judged_candidates(evaluated, gap_verdict(gap), run)
+    return record | outcome(asked, evaluated), asked
 
 
 def judged_candidates(evaluated: Evaluated, verdict: GapVerdict, run: Settings) -> Judged:

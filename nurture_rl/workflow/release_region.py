@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.learned.scored import CORE
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.composition import Region, TrustRegion
 from nurture_rl.policies.policy import BoolArray, FeatureArray, FloatArray, Policy, Spec
+from nurture_rl.workflow.learn import context_beside
 
 LEARNED_PART = {"kind": "model", "name": CORE}
 AUTO = "auto"  # in place of a largest ratio, which is then chosen by the training contacts
 
 
-def region_of(spec: Any, journey: Journey) -> Region | None:
+def region_of(spec: Any, journey: Journey, stages: Path) -> Region | None:
     """The innermost trust region that a description puts around its learned part, or None.
 
     What goes around the region, such as a floor, changes nothing of what is learned.
+
+    Args:
+        spec: the description.
+        journey: whose actions and features they are.
+        stages: folder of the stages, whose learned parts an anchor may name.
 
     Raises:
         PolicyError, ActionError, JourneyError: the description cannot be built.
     """
     core = _NotYetLearned()
-    catalog, features = ActionCatalog.of(journey), FeatureSpec.of(journey)
-    context = PolicyContext(journey, catalog, features, lambda name: core)
+    context = context_beside(stages, journey, core)
     return next(_regions(build_policy(spec, context), core), None)
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from nurture_envs.actions import ActionCatalog
-from nurture_envs.features import FeatureSpec
 from nurture_envs.guardrails import reason_names
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import Returns, returns_of_seeds
@@ -19,9 +17,11 @@ from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.evaluation import LOGGED
 from nurture_rl.appraisal.risk.harm_limits import LimitKept
 from nurture_rl.ope.ties import negligible
-from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.build import build_policy
 from nurture_rl.policies.policy import Policy
 from nurture_rl.workflow.harm_in_world import kept_in_world
+from nurture_rl.workflow.learn import context_beside
+from nurture_rl.workflow.stages_folder import stages_of
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
@@ -168,7 +168,7 @@ def staged(
     journey = simulations[0].journey
     everybody = dict(policies)
     if run.run.data.logging is not None:
-        context = PolicyContext(journey, ActionCatalog.of(journey), FeatureSpec.of(journey))
+        context = context_beside(stages_of(run.run.runs), journey)
         everybody[LOGGED] = build_policy(run.run.data.logging, context)
     begun = {
         name: crew.begin(name, play_members, simulations, policy, seeds, contacts)

@@ -18,6 +18,7 @@ from nurture_rl.logs.alone import alone
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.progress import PROGRESS
 from nurture_rl.workflow.source_tree import SourceTree, installed_tree
+from nurture_rl.workflow.stages_folder import stages_of
 
 Say = Callable[[str], None]
 Build = Callable[[Path], None]
@@ -73,7 +74,7 @@ class Workshop:
     def folder(self, name: str, known: Mapping[str, Any]) -> Path:
         """Where the stage with these inputs lies, or will."""
         key = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-        return self.root / "stages" / f"{name}-{key[:12]}"
+        return stages_of(self.root) / f"{name}-{key[:12]}"
 
     def _work(self, name: str, known: Mapping[str, Any], folder: Path, build: Build) -> None:
         for left in folder.parent.glob(f".{folder.name}.*.partial"):  # by a killed process

@@ -34,6 +34,11 @@ class Training:
     region: Path | None = None  # the stage that chose its trust region; None: nobody did
     temperature: float | None = None  # at which its values tilt the anchor; None: they do not
 
+    @property
+    def stages(self) -> Path:
+        """Where the stages lie, whose learned parts an anchor may name."""
+        return self.ingested.parent
+
 
 def write_policy(
     task: Training,

@@ -25,6 +25,7 @@ ORDER = [
     ["nurture_rl.simulator"],
     ["nurture_rl.bandits", "nurture_rl.rl"],
     ["nurture_rl.ope"],
+    ["nurture_rl.predictions"],
     ["nurture_rl.lift"],
     ["nurture_rl.appraisal"],
     ["nurture_rl.interchange", "nurture_rl.replies"],

@@ -18,7 +18,6 @@ from tests.contract.source_tree import ROOT, modules_of, under
 WAITING = {
     "nurture_envs.worlds.borrowing": "new messages in a fitted world",
     "nurture_envs.worlds.embedding.likeness": "new messages in a fitted world",
-    "nurture_rl.identity.resolution_scores": "a score of identity resolution",
     "nurture_rl.ope.bounds.sequence": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.bounds.weighted_rewards": "the lift over a holdout, looked at every day",
     "nurture_rl.ope.weighting.send_time": "the best moment of a send",

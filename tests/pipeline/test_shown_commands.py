@@ -48,6 +48,7 @@ from tests.unit.release.signed import key_pair
 SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
 # Added where policies are judged anew, since each of them takes two seconds. `nurture pipeline` and
 # the pages of the policies share one judgement of all of them.
+ONE_ROUND = ["rounds.count=1", "rounds.contacts=60", "world.members=1", "policies.cql.fit.steps=50"]
 FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
@@ -65,6 +66,7 @@ CODES = {
     "deliver": {0, 3},
     "replies": {0, 3},
     "assess": {0, 3},
+    "predict": {0, 3},
 }
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -105,6 +107,9 @@ FRONT = (
     "docs/console.md",
     "docs/handing-to-sales.md",
     "docs/papers.md",
+    "docs/predictions.md",
+    "docs/prices.md",
+    "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
 )
@@ -149,7 +154,9 @@ def words_of(line: str) -> list[str]:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
         words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
-        words += least_training(words) if name == "train" else []
+        words += least_training(words) if name in ("train", "prices") else []
+        words += ["trainings=1", "frontier=[1]"] if name == "prices" else []
+        words += ONE_ROUND if name == "rounds" else []
     return [name, *words]
 
 

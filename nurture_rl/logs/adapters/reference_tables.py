@@ -206,6 +206,7 @@ def write_reference_log(
     seed: int,
     progress: Callable[[int], None] | None = None,
     account_size: int = 1,
+    policy_id: str = "drip with exploration",
 ) -> None:
     """Let `policy` nurture n synthetic contacts and write what a sender would have logged.
 
@@ -217,6 +218,7 @@ def write_reference_log(
         seed: fixes contacts, answers and choices.
         progress: told how many contacts are done.
         account_size: so many contacts in a row share an account; 1 for contacts without one.
+        policy_id: what the log calls the policy.
     """
     emitter = Emitter(simulation)
     ids = np.array([f"lead-{seed:03d}-{row:06d}" for row in range(n)])
@@ -230,7 +232,7 @@ def write_reference_log(
         contacts.append(emitter.contacts(first, ids[block], shared))
         events.append(emitter.past_events(first, ids[block]))
         for step in play(simulation, policy, keys[block], start):
-            decisions.append(emitter.decisions(step, ids, "drip with exploration", "logged"))
+            decisions.append(emitter.decisions(step, ids, policy_id, "logged"))
             names = ids[step.contact.cpu().numpy()]
             amounts, action = step.amounts.cpu().numpy(), step.action.cpu().numpy()
             made = _decision_ids(names, step.state.bins.cpu().numpy())

@@ -17,7 +17,12 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.convert import Converted, convert_column
 from nurture_rl.logs.mapped.file_cells import FileCells, read_cells
 from nurture_rl.logs.mapped.format_rows import read_exported
-from nurture_rl.logs.mapped.mapping_file import CellSource, FileMapping, TableMapping
+from nurture_rl.logs.mapped.mapping_file import (
+    CellSource,
+    FileMapping,
+    TableMapping,
+    mappings_in,
+)
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
 from nurture_rl.logs.readers import OBJECT_COLUMNS, RawTable
@@ -26,6 +31,23 @@ from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKi
 _KEYS = "key:"  # such as key:email, whose cells name a contact together with the kind
 _IS, _AND = "\x1f", "\x1e"  # between a column's name and its cell, and between cells
 _SORTED = msgspec.json.Encoder(order="sorted")
+
+
+def mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
+    """What mappings of a folder give, by table and name of the file.
+
+    Args:
+        folder: of the log's files.
+
+    Raises:
+        LogError: a mapping, or a file that one names, cannot be read.
+    """
+    found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
+    for mapping in mappings_in(folder):
+        for path in mapping.files():
+            for kind, table in read_mapped(mapping, path).items():
+                found[kind][path.name] = table
+    return found
 
 
 def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:

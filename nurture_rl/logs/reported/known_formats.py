@@ -8,6 +8,7 @@ from nurture_rl.logs.reported.cloudevents_rows import CLOUDEVENTS
 from nurture_rl.logs.reported.customerio_rows import CUSTOMERIO
 from nurture_rl.logs.reported.hubspot_changes import HUBSPOT
 from nurture_rl.logs.reported.hubspot_rows import HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE
+from nurture_rl.logs.reported.listmonk_rows import LISTMONK
 from nurture_rl.logs.reported.mailgun_rows import MAILGUN
 from nurture_rl.logs.reported.mautic_rows import MAUTIC
 from nurture_rl.logs.reported.pages_rows import GA4, SNOWPLOW
@@ -19,7 +20,7 @@ from nurture_rl.logs.reported.sendgrid_rows import SENDGRID
 from nurture_rl.logs.reported.ses_rows import SES
 
 _ALL = (
-    *(CLOUDEVENTS, CUSTOMERIO, MAILGUN, MAUTIC, POSTMARK, SEGMENT, SENDGRID, SES),
+    *(CLOUDEVENTS, CUSTOMERIO, LISTMONK, MAILGUN, MAUTIC, POSTMARK, SEGMENT, SENDGRID, SES),
     *(HUBSPOT, HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE, SALESFORCE, GA4, SNOWPLOW),
 )
 FORMATS: Mapping[str, ReportFormat] = {one.name: one for one in _ALL}

@@ -24,6 +24,7 @@ from nurture_rl.serving.names import contact_key
 from nurture_rl.serving.storage.chain_walk import ERASED_HERE
 from nurture_rl.serving.upkeep.mentions import mentions
 
+KEYS_FILE = "identity.parquet"  # of a folder of ingested tables: whose key is whose
 _BLOCK = 50_000  # rows read at a time
 _BYTES = 1 << 20  # of another file, read at a time
 
@@ -36,6 +37,12 @@ class Cleaned:
     left: list[str] = field(
         default_factory=list
     )  # files that name the contact and stay as they are
+
+    def add(self, other: Cleaned) -> None:
+        """Count what was done under another name of the contact."""
+        for path, rows in other.rows.items():
+            self.rows[path] = self.rows.get(path, 0) + rows
+        self.left += [path for path in other.left if path not in self.left]
 
 
 def clean_folder(folder: Path, key: str) -> Cleaned:
@@ -55,6 +62,9 @@ def clean_folder(folder: Path, key: str) -> Cleaned:
         raise LogError(f"expected a folder of logs at {folder}; give one that is there")
     done, files = Cleaned(), [path for path in sorted(folder.rglob("*")) if path.is_file()]
     tables = [path for path in files if path.suffix == ".parquet"]
+    tables.sort(
+        key=lambda path: path.name == KEYS_FILE
+    )  # last: an erasure that ends early needs it
     try:
         decisions = {place: _decisions_of(place, key) for place in {path.parent for path in tables}}
         for path in tables:

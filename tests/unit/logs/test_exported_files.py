@@ -239,6 +239,69 @@ def test_two_people_of_an_opportunity_stay_two(tmp_path: Path) -> None:
     assert len({row["contact_id"] for row in found["events"]}) == 2
 
 
+def test_listmonks_tables_name_one_person_by_number_uuid_and_address(tmp_path: Path) -> None:
+    folder, at = tmp_path / "log", "2027-03-01 09:00:00.25+00"
+    folder.mkdir()
+    attributes = '"{""contact_id"": ""ada""}"'
+    tables = {
+        "subscribers": "id,uuid,email,name,attribs,status,created_at,updated_at\n"
+        f"7,u-7,{ADDRESS},Ada,{attributes},enabled,{at},{at}\n"
+        f"8,u-8,bob@example.com,Bob,{{}},blocklisted,{at},{at}\n",
+        "campaign_views": f"id,campaign_id,subscriber_id,created_at\n1,3,7,{at}\n2,3,,{at}\n",
+        "link_clicks": f"id,campaign_id,link_id,subscriber_id,created_at\n1,3,5,7,{at}\n",
+        "subscriber_lists": "subscriber_id,list_id,status,created_at,updated_at\n"
+        f"7,1,unsubscribed,{at},2027-03-04 09:00:00+00\n8,1,confirmed,{at},{at}\n"
+        f"7,2,gone,{at},{at}\n",
+    }
+    for name, text in tables.items():
+        written(folder, f"{name}.csv", text, "format: listmonk\n")
+    bounces = [
+        {
+            "id": i,
+            "type": kind,
+            "created_at": "2027-03-02T23:54:22.851858Z",
+            "email": ADDRESS,
+            "subscriber_uuid": "u-7",
+            "subscriber_id": 7,
+            "campaign": {"id": 3, "name": "Test"},
+        }
+        for i, kind in enumerate(("soft", "hard", "complaint", "odd"))
+    ]
+    pages = [{"data": {"results": bounces[:2], "total": 4}}, {"data": {"results": bounces[2:]}}]
+    written(folder, "bounces.jsonl", lines(*pages), "format: listmonk\n")
+    found = ingested(folder)
+    kinds = ["open", "click", "soft_bounce", "hard_bounce", "complaint", "unsubscribe"]
+    assert Counter(types(found["events"])) == Counter(kinds)
+    assert {row["contact_id"] for row in found["events"]} == {"ada"}
+    assert {row["message_id"] for row in found["events"]} == {"3", None}
+    assert found["events"][-1]["occurred_at"].day == 4
+    assert ADDRESS not in str([row["properties"] for row in found["events"]])
+    assert {row["consent"] for row in found["contacts"]} == {False}
+    assert Counter(row["reason"].partition(":")[0] for row in found["quarantine"]) == {
+        "left out by the mapping": 2,
+        "not understood": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "lists", "consent"),
+    [
+        ("enabled", ["unsubscribed", "confirmed"], True),
+        ("enabled", ["unsubscribed"], False),
+        ("enabled", ["unconfirmed"], False),
+        ("blocklisted", ["confirmed"], False),
+    ],
+)
+def test_a_subscriber_of_listmonk_has_agreed_by_a_confirmed_list_alone(
+    tmp_path: Path, state: str, lists: list[str], consent: bool
+) -> None:
+    subscribed = [{"id": i, "subscription_status": one} for i, one in enumerate(lists)]
+    row = {"id": 7, "uuid": "u", "email": ADDRESS, "status": state, "lists": subscribed}
+    view = {"campaign_id": 3, "subscriber_id": 7, "created_at": iso(AT)}
+    found = read(tmp_path / "log", "rows.jsonl", lines(row, view), "listmonk")
+    assert [one["consent"] for one in found["contacts"]] == [consent]
+
+
 def test_page_streams_have_browsers_as_keys_and_robots_as_machines(tmp_path: Path) -> None:
     ga4 = [
         {
@@ -317,5 +380,5 @@ def test_a_mapping_of_a_format_says_nothing_that_the_format_says(
 
 
 def test_every_format_has_its_rows_here() -> None:
-    here = {"hubspot_email", "hubspot_lifecycle", "salesforce", "ga4", "snowplow"}
+    here = {"hubspot_email", "hubspot_lifecycle", "listmonk", "salesforce", "ga4", "snowplow"}
     assert set(FORMATS) == {*CASES, *here}

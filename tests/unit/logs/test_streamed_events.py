@@ -183,11 +183,12 @@ def test_namings_are_told_apart() -> None:
     )
     several = pa.concat_tables([rows, rows.slice(2, 3)])
     index = NamingIndex()
-    index.add(*distinct_namings(several))
-    index.add(*distinct_namings(rows.slice(3)))
+    (first, codes), (second, others) = map(distinct_namings, (several, rows.slice(3)))
+    index.add(first)
+    index.add(second)
     assert len(index.namings()) == len(rows)
-    assert index.of_rows(0).tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 3, 4]
-    assert index.of_rows(1).tolist() == [3, 4, 5, 6]
+    assert index.numbers(0, codes).tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 3, 4]
+    assert index.numbers(1, others).tolist() == [3, 4, 5, 6]
 
 
 def test_properties_that_are_no_objects_refuse_their_rows(folder: Path, tmp_path: Path) -> None:

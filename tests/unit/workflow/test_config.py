@@ -327,3 +327,12 @@ def test_whole_numbers_stand_for_floats_and_lists_for_tuples() -> None:
     made = record(PPOConfig, {"learning_rate": 1, "hidden": [8, 8]}, "fit")
     assert made.learning_rate == 1.0
     assert made.hidden == (8, 8)
+
+
+def test_settings_and_their_record_hold_what_a_policy_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("kind: always\naction: exit\n", "utf-8")
+    checked = changed(f"policies.drip.spec={path}")
+    told = {"kind": "always", "action": "exit"}
+    assert checked.run.policies["drip"].spec == told
+    assert checked.plain["policies"]["drip"]["spec"] == told

@@ -25,6 +25,7 @@ from nurture_rl.workflow.candidates import world_judgement
 from nurture_rl.workflow.collect import reference_simulation
 from nurture_rl.workflow.config import Settings, settings
 from nurture_rl.workflow.gap import known_logging, read_gap
+from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.pipeline import Pipeline
 from nurture_rl.workflow.settings_schema import register_schemas
 from nurture_rl.workflow.simulated import WorldRow
@@ -33,6 +34,7 @@ from tests.unit.workflow.judged_by_hand import played
 CONFIGS = Path(__file__).parents[3] / "configs"
 JOURNEY = load_journey("inbound_lead")
 DRIP = {"kind": "drip"}
+CONTEXT = context_beside(Path(), JOURNEY)
 
 
 @lru_cache(maxsize=1)
@@ -42,19 +44,19 @@ def log_of_drip() -> WorldData:
 
 
 def test_the_configured_policy_is_replayed_where_the_log_is_its_own() -> None:
-    found = known_logging(DRIP, JOURNEY, log_of_drip())
+    found = known_logging(DRIP, CONTEXT, log_of_drip())
     assert found is not None
     assert found.spec() == DRIP
 
 
 def test_a_log_of_another_policy_is_not_replayed_by_the_configured_one() -> None:
-    assert known_logging({"kind": "random"}, JOURNEY, log_of_drip()) is None
-    assert known_logging(None, JOURNEY, log_of_drip()) is None
+    assert known_logging({"kind": "random"}, CONTEXT, log_of_drip()) is None
+    assert known_logging(None, CONTEXT, log_of_drip()) is None
 
 
 def test_a_log_without_propensities_contradicts_nobody() -> None:
     silent = replace(log_of_drip(), propensity=np.full(len(log_of_drip().action), np.nan))
-    assert known_logging({"kind": "random"}, JOURNEY, silent) is not None
+    assert known_logging({"kind": "random"}, CONTEXT, silent) is not None
 
 
 def cause(name: str, symptom: bool = False) -> NamedCause:

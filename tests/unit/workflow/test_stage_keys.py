@@ -37,6 +37,11 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 # is an edit more that redoes the stage.
 JUDGE = {"appraisal", "codec", "interchange", "learned", "logs", "ope", "policies", "progress"}
 JUDGE |= {"simulator"}
+OF_ROUNDS = {
+    "rounds.round_log": {"features", "identity", "learned", "logs", "ope", "policies"},
+    "rounds.pooled_log": {"learned", "logs", "ope", "policies"},
+    "rounds.round_verdict": {*JUDGE, "release", "report"},
+}
 ROOMS = {
     "reference_log": {"logs", "policies"},
     "adapted_log": {"logs"},
@@ -53,6 +58,7 @@ ROOMS = {
     "judges": JUDGE,
     "objective": JUDGE - {"simulator"},
     "release": {*JUDGE, "release"},
+    **OF_ROUNDS,
     "run_page": {"logs", "policies", "codec", "report", "simulator"},
 }
 
@@ -212,6 +218,6 @@ def test_every_stage_of_the_loop_has_its_rooms_told(configured: Configured, tmp_
     known = {getattr(build, "func", build).__module__ for build in builds}
     beside = {
         f"nurture_rl.workflow.{module}"
-        for module in ("logging_policy", "objective", "region_stage")
+        for module in ("logging_policy", "objective", "region_stage", *OF_ROUNDS)
     }
     assert known | beside == told

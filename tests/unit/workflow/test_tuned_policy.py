@@ -146,9 +146,9 @@ def test_programs_are_searched_as_they_will_be_released(
 
 def test_a_description_without_a_trust_region_around_its_learned_part_has_none() -> None:
     journey = wishing_shop()
-    assert release_region.region_of(CORE, journey) is None
-    assert release_region.region_of({**COMPOSED, "policy": "drip"}, journey) is None
-    region = release_region.region_of(COMPOSED, journey)
+    assert release_region.region_of(CORE, journey, Path()) is None
+    assert release_region.region_of({**COMPOSED, "policy": "drip"}, journey, Path()) is None
+    region = release_region.region_of(COMPOSED, journey, Path())
     assert region is not None
     assert (region.max_ratio, region.explore) == (4.0, 0.05)
     assert dict(region.anchor.spec())["kind"] == "mixture"
@@ -164,7 +164,7 @@ def test_a_description_without_a_trust_region_around_its_learned_part_has_none()
     ],
 )
 def test_a_region_is_seen_through_what_goes_around_it_and_into_it(spec: Any) -> None:
-    region = release_region.region_of(spec, wishing_shop())
+    region = release_region.region_of(spec, wishing_shop(), Path())
     assert region is not None
     assert (region.max_ratio, region.explore) == (4.0, 0.05)
 
@@ -172,7 +172,7 @@ def test_a_region_is_seen_through_what_goes_around_it_and_into_it(spec: Any) -> 
 def test_a_region_that_cannot_be_is_refused_before_anything_is_learned() -> None:
     for spec in ({**COMPOSED, "max_ratio": 0.5}, {"kind": "trust_region", "policy": CORE}):
         with pytest.raises(PolicyError, match=r"max_ratio|anchor"):
-            release_region.region_of(spec, wishing_shop())
+            release_region.region_of(spec, wishing_shop(), Path())
 
 
 def test_learners_of_values_are_told_their_region_and_others_are_not(

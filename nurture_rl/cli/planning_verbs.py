@@ -1,0 +1,20 @@
+"""Verbs for whoever plans what comes of a programme."""
+
+from __future__ import annotations
+
+from nurture_rl.cli.verb_record import Verb
+
+PLANNING_VERBS = (
+    Verb(
+        name="rounds",
+        summary="runs a programme in rounds: log, learn, ask the gate, serve, and log again",
+        reads="a world whose truth is known (`data=...`), and the programme that runs first",
+        makes="a report (HTML, Markdown, JSON): value, gate and cost of exploration by round",
+        examples=(
+            "nurture rounds experiment=small rounds.count=2 rounds.contacts=500",
+            "nurture rounds data=trial_onboarding rounds.exploration=[0.35,0.2]",
+        ),
+        settings="nurture_rl.workflow.rounds.rounds_config:RoundsConfig",
+        work="nurture_rl.workflow.rounds.rounds_verb:rounds",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What contacts will do under the programme that made the log: calibrated chances and scores."""

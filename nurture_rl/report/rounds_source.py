@@ -1,0 +1,76 @@
+"""What is known of a programme that is run in rounds: its record, and that of each round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ValueBand:
+    """A value with its interval, the journey's unit per contact."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTruth:
+    """True values in a world that knows them; differences on the same contacts and luck."""
+
+    programme: ValueBand  # that ran, as if it had not explored
+    explored: ValueBand  # that ran, with its exploration
+    exploration_cost: ValueBand  # the first less the second
+    challenger: ValueBand | None
+    next_programme: ValueBand
+    change: ValueBand  # the next programme less this one
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One round: what ran and what it brought, what was learned, and what the gate said."""
+
+    number: int  # from 1
+    programme: str  # that ran
+    exploration: float  # share of its decisions that were left to chance
+    contacts: int  # new ones
+    earned: ValueBand  # by those contacts, exploration included
+    amounts: Mapping[str, float]  # sends and harms per contact of the round
+    pooled: int  # contacts of all rounds that were learned from and judged by
+    held_out: int  # of those, contacts that judged
+    exploration_cost: ValueBand | None  # by the fitted world
+    programme_value: ValueBand | None  # without exploration, by the log; None: not carried
+    challenger: str | None
+    challenger_value: ValueBand | None  # by the log
+    gain: ValueBand | None  # challenger less programme, by the log
+    level: float  # of the gain's interval
+    effective_sample: float | None  # episodes of the log that speak of the challenger
+    verdict: str  # of the gate: `released`, `rules_are_enough` or `refused`
+    reasons: tuple[str, ...]  # why nothing that was learned is released; empty where it is
+    drift: tuple[str, ...]  # what is not as it was in other rounds
+    next_programme: str
+    truth: RoundTruth | None  # None: nobody knows it
+
+    @property
+    def next_gain(self) -> float | None:
+        """The smallest gain that would be shown if as many contacts came once more."""
+        if self.gain is None:
+            return None
+        half = (self.gain.upper - self.gain.lower) / 2.0
+        return half * sqrt(self.pooled / (self.pooled + self.contacts))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsRecord:
+    """All rounds of a programme."""
+
+    journey: str
+    title: str
+    unit: str
+    level: float  # of all rounds' gates together
+    earlier: str  # what earlier rounds counted for
+    start: Mapping[str, Any]  # the policy that logged the first round
+    rounds: tuple[RoundRecord, ...]

@@ -1,0 +1,188 @@
+"""What became of a round: who is let through, who runs next, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nurture_envs.journey import Journey
+from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.codec import read_record, write_record
+from nurture_rl.learned.scored import CORE
+from nurture_rl.release.gate import RULES
+from nurture_rl.report.rounds_source import RoundRecord, RoundTruth, ValueBand
+from nurture_rl.workflow.judges import Evaluated, read_evaluated
+from nurture_rl.workflow.raw_folder import write_json
+from nurture_rl.workflow.release import RELEASED, asked_gate
+from nurture_rl.workflow.rounds.pooled_log import LoggedRound
+from nurture_rl.workflow.rounds.round_counts import RoundCounts, counted_round, drift_between
+from nurture_rl.workflow.simulated import WorldJudge, WorldRow
+
+if TYPE_CHECKING:
+    from nurture_rl.workflow.config import Settings
+    from nurture_rl.workflow.stages import Say
+
+CHAMPION = "champion"  # what a round calls the programme that runs, without its exploration
+ROUND, NEXT = "round.json", "next.json"  # files of the stage
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """What runs, and the name that reports have for it."""
+
+    name: str
+    spec: Any  # without exploration
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What ran in a round, and what has been logged by then."""
+
+    number: int
+    programme: Programme
+    exploration: float
+    logs: Sequence[LoggedRound]  # of all rounds so far, this one last
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFindings:
+    """The stages that a round's verdict rests on."""
+
+    evaluation: Path
+    gap: Path
+    policies: Mapping[str, Path]
+
+
+def write_verdict(
+    ran: Ran, judged: RoundFindings, journey: Journey, run: Settings, say: Say, out: Path
+) -> None:
+    """Ask the gate; write `round.json` and `next.json`, the programme of the round that follows.
+
+    Args:
+        ran: what ran.
+        judged: what was found.
+        journey: of the programme.
+        run: what a release must show.
+        say: is told of drift.
+        out: the round's folder.
+    """
+    evaluated = read_evaluated(judged.evaluation)
+    decided, _ = asked_gate(evaluated, judged.gap, run)
+    follows = _next(decided, ran, judged.policies)
+    write_json(out / NEXT, {"name": follows.name, "spec": follows.spec})
+    held_out = run.run.data.held_out
+    counts = [counted_round(one.ingested, journey, held_out) for one in ran.logs]
+    drift = drift_between(counts, [one.logging for one in ran.logs], journey)
+    for line in drift:
+        say(f"  drift: {line}")
+    record = _record(evaluated, decided, ran, counts[-1], follows)
+    write_record(replace(record, drift=drift), out / ROUND)
+
+
+def next_programme(folder: Path) -> Programme:
+    """The programme that a judged round leaves."""
+    told = json.loads((folder / NEXT).read_text("utf-8"))
+    return Programme(told["name"], told["spec"])
+
+
+def read_round(folder: Path) -> RoundRecord:
+    """What the stage wrote."""
+    return read_record(folder / ROUND, RoundRecord)
+
+
+def _next(decided: Mapping[str, Any], ran: Ran, policies: Mapping[str, Path]) -> Programme:
+    """Who runs next: what the gate let through, the rules where they are enough, or who ran."""
+    name = decided["exported"]
+    if name is None or name == CHAMPION:
+        return ran.programme
+    folder = policies[name]
+    spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
+    if decided["verdict"] == RULES:
+        return Programme(name, spec)
+    return Programme(f"{name} of round {ran.number}", _of_stage(spec, folder.name))
+
+
+def _of_stage(spec: Any, stage: str) -> Any:
+    """A description whose learned part is named after its stage, so that others may hold it."""
+    if not isinstance(spec, Mapping):
+        return spec
+    if spec.get("kind") == "model" and spec.get("name") == CORE:
+        return {**spec, "name": stage}
+    return {key: _of_stage(part, stage) for key, part in spec.items()}
+
+
+def _record(
+    evaluated: Evaluated,
+    decided: Mapping[str, Any],
+    ran: Ran,
+    counts: RoundCounts,
+    follows: Programme,
+) -> RoundRecord:
+    name, appraisal = decided["candidate"], evaluated.appraisal
+    told = None if name is None else appraisal.evaluation.policies[name]
+    gain = None
+    if told is not None and told.difference is not None:
+        interval = told.difference.interval
+        gain = ValueBand(told.difference.value, interval.lower, interval.upper)
+    logged = evaluated.simulator.logged
+    released = decided["verdict"] == RELEASED
+    return RoundRecord(
+        number=ran.number,
+        programme=ran.programme.name,
+        exploration=ran.exploration,
+        contacts=len(counts.value),
+        earned=counts.earned,
+        amounts=counts.amounts,
+        pooled=evaluated.contacts.training + evaluated.contacts.held_out,
+        held_out=evaluated.contacts.held_out,
+        exploration_cost=None if logged is None else _less(logged),
+        programme_value=_by_the_log(appraisal, CHAMPION),
+        challenger=name,
+        challenger_value=None if name is None else _by_the_log(appraisal, name),
+        gain=gain,
+        level=appraisal.evaluation.level,
+        effective_sample=None if told is None else told.overlap.ess,
+        verdict=decided["verdict"],
+        reasons=() if released else tuple(one["sentence"] for one in decided["causes"]),
+        drift=(),
+        next_programme=follows.name,
+        truth=None
+        if evaluated.truth is None
+        else _truth(evaluated.truth, name, decided["exported"]),
+    )
+
+
+def _by_the_log(appraisal: Appraisal, name: str) -> ValueBand | None:
+    """A policy's value, where the log carries it and its estimator has an answer."""
+    policy = appraisal.evaluation.policies[name]
+    basis = policy.basis or appraisal.evaluation.preferred
+    if not appraisal.believed(name) or basis not in policy.estimates:
+        return None
+    told = policy.estimates[basis]
+    return ValueBand(told.estimate.value, told.interval.lower, told.interval.upper)
+
+
+def _truth(world: WorldJudge, challenger: str | None, exported: str | None) -> RoundTruth:
+    assert world.logged is not None, "the policy that ran is known"
+    champion = world.policies[CHAMPION]
+    follows = world.policies[exported or CHAMPION]
+    return RoundTruth(
+        programme=_value(champion),
+        explored=_value(world.logged),
+        exploration_cost=_less(world.logged),
+        challenger=None if challenger is None else _value(world.policies[challenger]),
+        next_programme=_value(follows),
+        change=ValueBand(follows.difference, follows.difference_lower, follows.difference_upper),
+    )
+
+
+def _value(row: WorldRow) -> ValueBand:
+    return ValueBand(row.value, row.lower, row.upper)
+
+
+def _less(explored: WorldRow) -> ValueBand:
+    """What exploration loses: the champion less the policy that ran."""
+    return ValueBand(-explored.difference, -explored.difference_upper, -explored.difference_lower)

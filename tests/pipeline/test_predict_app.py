@@ -1,0 +1,81 @@
+"""`nurture predict` from a log to scores and a page, twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipeline.in_process import Ended, nurture
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("predict")
+
+
+def predicted(runs: Path, *words: str) -> Ended:
+    return nurture("predict", "data.contacts=900", f"runs={runs}", "--json", *words)
+
+
+@pytest.fixture(scope="module")
+def first(runs: Path) -> Ended:
+    return predicted(runs, "at=2026-05-04")
+
+
+def test_scores_are_chances_of_who_is_in_the_journey_then(first: Ended) -> None:
+    assert first.code == 0, first.stderr
+    made = json.loads(first.stdout)
+    scores = pq.read_table(made["scores"])
+    assert len(scores) == made["contacts"] > 50
+    assert set(scores["step"].to_pylist()) <= set(range(14))
+    told = [name for name in scores.column_names if name.endswith("d") and "_" in name[:-2]]
+    chances = [name for name in told if name not in ("contact_id", "episode_id")]
+    assert "ignore_7d" in chances
+    assert not any(name.endswith("_90d") for name in chances)
+    for name in chances:
+        assert 0.0 <= pc.min(scores[name]).as_py() <= pc.max(scores[name]).as_py() <= 1.0
+
+
+def test_the_record_and_the_page_say_what_cannot_be_told(first: Ended) -> None:
+    page = Path(json.loads(first.stdout)["report"])
+    told = json.loads((page.parent / "predictions.json").read_text("utf-8"))["told"]
+    ninety = [one for one in told if one["horizon"] == 90.0]
+    assert {one["told"] for one in ninety} == {False}
+    text = page.read_text("utf-8")
+    assert "no decision was watched for 90 days" in text
+    assert "under the programme that made the log" in text
+    assert "<svg" in text
+    assert "convert_7d" in (page.parent / "predictions.md").read_text("utf-8")
+
+
+def test_the_same_question_is_not_worked_on_again(runs: Path, first: Ended) -> None:
+    again = predicted(runs, "at=2026-05-04")
+    assert json.loads(again.stdout)["scores"] == json.loads(first.stdout)["scores"]
+    assert "predict: unchanged" in again.stderr
+
+
+def test_when_nobody_is_in_the_journey_that_is_said(runs: Path, first: Ended) -> None:
+    late = predicted(runs)
+    assert json.loads(late.stdout)["contacts"] == 0
+    page = Path(json.loads(late.stdout)["report"]).read_text("utf-8")
+    assert "Nobody is in the journey then; the last decision was made at 2026-05" in page
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("horizons=[30,7]", "horizons: expected days above 0, each more than the one before"),
+        ("aside=1", "aside: expected a share above 0 and below 1"),
+        ("at=soon", "at: expected an instant such as 2026-06-01T00:00:00Z, or a day, got 'soon'"),
+        ("at=2030-01-01", "at: expected a moment by which the log is complete"),
+        ("at=2020-01-01", "no decision was made by 2019-12-31"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(runs: Path, first: Ended, word: str, says: str) -> None:
+    ended = predicted(runs, word)
+    assert ended.code == 2
+    assert says in ended.stderr

@@ -1,0 +1,90 @@
+"""`nurture rounds`: a programme that learns, is released and logs the next round."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nurture_rl.codec import read_record
+from nurture_rl.report.rounds_source import RoundsRecord
+from nurture_rl.workflow.release import RELEASED, asked_gate
+from nurture_rl.workflow.rounds import round_verdict
+from tests.pipeline.in_process import TINY, nurture
+
+LEARNER = ("~policies.cql", "+policy@policies.linear_thompson=linear_thompson")
+WORDS = (*TINY, *LEARNER, "rounds.count=2", "rounds.contacts=80", "world.members=1")
+
+
+def open_gate(*given: Any) -> Any:
+    """The gate lets the learned policy through, for no log this small could."""
+    record, asked = asked_gate(*given)
+    name = "linear_thompson"
+    return record | {"verdict": RELEASED, "exported": name, "candidate": name}, asked
+
+
+def stage(runs: Path, name: str) -> list[Path]:
+    found = (runs / "stages").glob(f"{name}-*")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def page(runs: Path) -> dict[str, bytes]:
+    (folder,) = stage(runs, "rounds")
+    return {path.name: path.read_bytes() for path in folder.glob("rounds.*")}
+
+
+@pytest.mark.timeout(600)
+def test_what_is_released_logs_the_next_round_and_a_killed_run_ends_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(round_verdict, "asked_gate", open_gate)
+    done = nurture("rounds", *WORDS, f"runs={tmp_path}")
+    assert done.code == 0, done.stderr[-3000:]
+    (folder,) = stage(tmp_path, "rounds")
+    record = read_record(folder / "rounds.json", RoundsRecord)
+    first, second = record.rounds
+    assert (first.programme, first.next_programme) == ("drip", "linear_thompson of round 1")
+    assert second.programme == "linear_thompson of round 1"
+    assert second.next_programme == "linear_thompson of round 2"
+    assert [one.pooled for one in record.rounds] == [80, 160]
+    assert first.level == pytest.approx(1.0 - 0.05 / 2)  # both gates hold together
+    assert first.truth is not None
+    assert second.truth is not None
+    assert first.truth.next_programme == second.truth.programme
+    learned = stage(tmp_path, "policy-linear_thompson")[0].name
+    last = json.loads((stage(tmp_path, "round")[-1] / "next.json").read_text("utf-8"))
+    assert last["spec"]["anchor"]["policy"]["policy"] == {"kind": "model", "name": learned}
+    pooled = pq.read_table(stage(tmp_path, "pooled")[-1] / "decision_table.parquet")
+    chances = np.array(pooled["probabilities"].to_pylist())
+    assert chances.sum(axis=1) == pytest.approx(np.ones(len(pooled)))
+    whole = page(tmp_path)
+    assert b"linear_thompson of round 2" in whole["rounds.html"]
+    for name in ("rounds", "round", "pooled"):  # as if it had been killed before these were made
+        shutil.rmtree(stage(tmp_path, name)[-1])
+    again = nurture("rounds", *WORDS, f"runs={tmp_path}")
+    assert again.code == 0, again.stderr[-3000:]
+    assert "evaluation: unchanged" in again.stdout
+    assert page(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("data=folder", "data.path=somewhere"), "expected reference, got 'folder'"),
+        (("release.policy=rules",), "rounds say themselves what runs"),
+        (("rounds.earlier=all",), "mixture, own, none"),
+        (("data.logging.kind=drip",), "mixed with what explores"),
+    ],
+)
+def test_settings_that_rounds_cannot_use_are_refused_in_a_line(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    done = nurture("rounds", *WORDS, f"runs={tmp_path}", *words)
+    assert done.code == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
