@@ -115,7 +115,8 @@ def search_prices(
         column = learn(prices)
         columns.append(column)
         asked.append(prices)
-        most = min(most, max(one.value - prices @ (one.use - limits) for one in columns))
+        bounds = [one.value - float(prices @ (one.use - limits)) for one in columns]
+        most = min(most, max(bounds))
         best = priced(columns, limits)
         reached = max(abs(best.value), 1e-12) * tolerance
         if most - best.value <= reached or _same(best.prices, asked):
