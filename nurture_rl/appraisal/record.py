@@ -14,6 +14,7 @@ from nurture_rl.appraisal.risk.lift import LiftDecomposition
 from nurture_rl.appraisal.risk.segments import SegmentValue
 from nurture_rl.appraisal.risk_profile import Tail
 from nurture_rl.appraisal.selection.policy_comparison import PolicyComparison
+from nurture_rl.appraisal.selection.simplest import SimplestChoice
 from nurture_rl.appraisal.verdict import Verdict
 from nurture_rl.ope.bounds.hidden_confounding import HiddenConfounding
 from nurture_rl.ope.checks.findings import Finding, LogChecks, Severity
@@ -53,6 +54,7 @@ class Appraisal:
     # Of the policies that the log carries, where its propensities are estimated: what a hidden
     # cause could make of their values, in each decision of an episode, then in one of them.
     hidden: Mapping[str, tuple[HiddenConfounding, ...]] = field(default_factory=dict)
+    simplest: SimplestChoice | None = None  # None: nobody asked, or there are no two to compare
 
     @property
     def verdict(self) -> Verdict:

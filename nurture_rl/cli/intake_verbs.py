@@ -23,7 +23,7 @@ INTAKE_VERBS = (
     ),
     Verb(
         name="map",
-        summary="looks at a file and drafts how it becomes rows of the log",
+        summary="looks at a file, and names its format or drafts how it becomes rows of the log",
         reads="a CSV, JSON lines or Parquet file, of whatever columns",
         makes="a mapping (YAML) beside it, which `ingest` reads, with questions where it is unsure",
         examples=(
@@ -48,5 +48,18 @@ INTAKE_VERBS = (
         work="nurture_rl.workflow.assess_verb:assess",
         composed=False,
         codes={3: "something speaks against every journey"},
+    ),
+    Verb(
+        name="sources",
+        summary="what each source of a log is worth to a policy, and which features change nothing",
+        reads="a log with propensities (`data=...`), and a policy that is learned from it",
+        makes="a page (HTML), Markdown and JSON: losses by the log, actions that change",
+        examples=(
+            "nurture sources experiment=small",
+            "nurture sources data=folder data.path=exported policy=linucb",
+        ),
+        settings="nurture_rl.workflow.run_config:RunConfig",
+        keyed="nurture_rl.workflow.run_key:run_key",
+        work="nurture_rl.workflow.verb_runs:sources",
     ),
 )

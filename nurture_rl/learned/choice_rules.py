@@ -84,8 +84,7 @@ class UpperBound:
 
     def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Almost 1 on the action of the highest bound, [n, a]."""
-        spread = (scores[:, :, 1:] ** 2).sum(dim=2).sqrt()
-        return _ranked(scores[:, :, 0] + self.width * spread, mask)
+        return _ranked(merit(self, scores), mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +159,17 @@ _RULES: Mapping[str, type[Rule]] = {
     "upper_bound": UpperBound,
     "vote": Vote,
 }
+
+
+def merit(rule: Rule, scores: Tensor) -> Tensor:
+    """The one number of each action that a rule goes by, whatever is legal, [n, a].
+
+    The upper bound of an `UpperBound`, the value alone of `GreedyAmongUsual`, the mean score of all
+    others; a `Vote` follows that mean but for how sure its draws are.
+    """
+    if isinstance(rule, UpperBound):
+        return scores[:, :, 0] + rule.width * (scores[:, :, 1:] ** 2).sum(dim=2).sqrt()
+    return scores[:, :, 0] if isinstance(rule, GreedyAmongUsual) else scores.mean(dim=2)
 
 
 def rule_record(rule: Rule) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nurture_rl.errors import ShapeError
-from nurture_rl.learned.choice_rules import Rule, Vote, floored
+from nurture_rl.learned.choice_rules import Rule, UpperBound, Vote, floored, merit
 from nurture_rl.learned.remembering import RememberingTrunk
 from nurture_rl.policies.policy import (
     BoolArray,
@@ -113,6 +113,11 @@ class ScoredModule(nn.Module):
         """Actions scored, a."""
         return int(self.maps.shape[1])
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the number that the rule goes by is linear in the features."""
+        return not self.depth and self.trunk is None and not isinstance(self.rule, UpperBound)
+
     def scores(self, features: Tensor, actions: Tensor | None = None) -> Tensor:
         """Scores of every action, [n, a, m] float64.
 
@@ -145,6 +150,11 @@ class ScoredModule(nn.Module):
             [n, a] float64, rows sum to 1.
         """
         return floored(self.rule(self.scores(features, actions), mask), mask, self.floor)
+
+    def told(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of `forward`, and what the rule goes by, see `merit`; [n, a] each."""
+        scores = self.scores(features)
+        return floored(self.rule(scores, mask), mask, self.floor), merit(self.rule, scores)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

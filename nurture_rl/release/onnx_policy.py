@@ -18,6 +18,8 @@ from nurture_rl.policies.policy import (
 from nurture_rl.release.onnx_trial import require_harmless, session_of
 
 _INPUTS = ("features", "mask")
+PROBABILITIES, SCORES = "probabilities", "scores"  # outputs; the second one may be missing
+FORM, LINEAR, NETWORK = "scores", "linear", "network"  # a graph's own word on its scores
 _ROUNDING = 1e-5  # of probability: what 32 bits leave behind in a sum
 
 
@@ -29,6 +31,25 @@ class OnnxPolicy:
         self.name = name
         self.n_features = n_features
         self.n_actions = n_actions
+        self._answer, *self._beside = [node.name for node in session.get_outputs()]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the graph says that its scores are linear in the features."""
+        return bool(self.session.get_modelmeta().custom_metadata_map.get(FORM) == LINEAR)
+
+    def scores(self, features: FeatureArray) -> FloatArray | None:
+        """What each action is chosen by, whatever is legal, [n, a]; None: the graph does not tell.
+
+        Raises:
+            BundleError: the graph cannot be run on these inputs.
+        """
+        if not self._beside:
+            return None
+        mask = np.ones((len(features), self.n_actions), np.bool_)
+        require_batch(features, mask, self.n_actions)
+        found = np.asarray(self._run(self._beside[0], features, mask), np.float64)
+        return found if found.shape == mask.shape and np.isfinite(found).all() else None
 
     @classmethod
     def load(cls, model: bytes, name: str) -> OnnxPolicy:
@@ -45,11 +66,14 @@ class OnnxPolicy:
                 "export it with export_onnx"
             )
         widths = [shapes[name][1] for name in _INPUTS]
-        if not all(isinstance(width, int) for width in widths) or len(session.get_outputs()) != 1:
+        outputs = [node.name for node in session.get_outputs()]
+        if not all(isinstance(width, int) for width in widths) or (
+            len(outputs) != 1 and outputs != [PROBABILITIES, SCORES]
+        ):
             raise BundleError(
-                f"expected a graph with one output and fixed numbers of features and actions, got "
-                f"{len(session.get_outputs())} outputs and inputs {shapes}; export it with "
-                "export_onnx"
+                f"expected a graph with one output, or {PROBABILITIES} and {SCORES}, and fixed "
+                f"numbers of features and actions, got {len(outputs)} outputs and inputs {shapes}; "
+                "export it with export_onnx"
             )
         require_harmless(session, name, *widths)
         return cls(session_of(model), name, *widths)
@@ -62,17 +86,20 @@ class OnnxPolicy:
             ProbabilityError: it gives no probabilities, such as logits.
         """
         require_batch(features, mask, self.n_actions)
+        table = np.asarray(self._run(self._answer, features, mask), np.float64)
+        self._require_distributions(table, mask)
+        return normalised(table, mask)
+
+    def _run(self, output: str, features: FeatureArray, mask: BoolArray) -> Any:
         inputs = {"features": np.ascontiguousarray(features, np.float32), "mask": mask}
         try:
-            (answer,) = self.session.run(None, inputs)
-            table = np.asarray(answer, np.float64)
+            (answer,) = self.session.run([output], inputs)
+            return np.asarray(answer)
         except Exception as error:  # the runtime's own exceptions share no public base
             raise BundleError(
                 f"policy {self.name!r}: its graph cannot be run on float32 features and a boolean "
                 f"mask: {error}; export it with export_onnx"
             ) from error
-        self._require_distributions(table, mask)
-        return normalised(table, mask)
 
     def _require_distributions(self, table: FloatArray, mask: BoolArray) -> None:
         """Nothing but what 32 bits leave behind is cleaned away; logits are no probabilities."""

@@ -13,12 +13,13 @@ from nurture_rl.wording import counted
 TITLE = "Is this log enough to learn from?"
 
 
-def doctor_page(findings: Sequence[LogFinding], subtitle: str) -> str:
+def doctor_page(findings: Sequence[LogFinding], subtitle: str, tables: Sequence[Table] = ()) -> str:
     """The page; the same findings give the same bytes.
 
     Args:
         findings: what forbids learning first.
         subtitle: of which log.
+        tables: what the log tells besides.
     """
     return page(
         "doctor_page.html.j2",
@@ -26,14 +27,18 @@ def doctor_page(findings: Sequence[LogFinding], subtitle: str) -> str:
         subtitle=subtitle,
         answers=answers(findings),
         table=_table(findings),
+        tables=tables,
     )
 
 
-def doctor_markdown(findings: Sequence[LogFinding], subtitle: str) -> str:
+def doctor_markdown(
+    findings: Sequence[LogFinding], subtitle: str, tables: Sequence[Table] = ()
+) -> str:
     """The same as text."""
     lines = [f"# {TITLE}", "", subtitle, ""]
     lines += [f"- **{question}** {answer}" for question, answer in answers(findings)]
-    lines += grid(_table(findings)) if findings else []
+    for table in (_table(findings), *tables):
+        lines += grid(table)
     return "\n".join(lines) + "\n"
 
 

@@ -36,11 +36,13 @@ class Headline:
     sentence: str
     reasons: tuple[str, ...]
     settles: tuple[str, ...] = ()  # what would turn the answer into a firm one
+    simplest: str = ""  # which policy is enough; empty where nobody knows
 
 
 def headline(source: ReportInput) -> Headline:
     """Say what the evidence carries: a release, a refusal, or no answer yet."""
-    return _with_estimates(_of_run(source), OpeSource({"appraisal": source.appraisal}))
+    told = _with_estimates(_of_run(source), OpeSource({"appraisal": source.appraisal}))
+    return replace(told, simplest=words(source.appraisal, "simplest", "sentence") or "")
 
 
 def _of_run(source: ReportInput) -> Headline:
@@ -194,7 +196,8 @@ def _judgement(source: ReportInput, name: str) -> object:
 def ope_headline(source: OpeSource) -> Headline:
     """Say what the log carries."""
     kind, badge = BADGES.get(source.verdict, BADGES["cannot_tell_yet"])
-    first = Headline(kind, badge, _sentence(source), _reasons(source), settling(source))
+    simplest = words(source.appraisal, "simplest", "sentence") or ""
+    first = Headline(kind, badge, _sentence(source), _reasons(source), settling(source), simplest)
     return _with_estimates(first, source)
 
 

@@ -61,6 +61,7 @@ def ope_markdown(content: Json) -> str:
     lines = [f"# {_title(source)}", "", _subtitle(source), ""]
     lines += [f"**{headline.badge}.** {headline.sentence}", ""]
     lines += [f"- {reason}" for reason in headline.reasons]
+    lines += ["", headline.simplest] if headline.simplest else []
     if headline.settles:
         lines += ["", "What would settle it:", "", *(f"- {line}" for line in headline.settles)]
     provenance = words(source.log, "provenance")

@@ -11,6 +11,7 @@ from nurture_rl.report import hidden_table, judged, ope_appendix, ope_tables
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.numbers import counted
 from nurture_rl.report.ope_source import OpeSource, role, rows
+from nurture_rl.report.simplest_table import simplest_table
 from nurture_rl.report.source import listed, mapping, words
 from nurture_rl.report.tables import Table
 
@@ -165,7 +166,7 @@ def _comparison(source: OpeSource) -> Section:
         "comparison",
         "Which policy may be the best",
         f"{reason[:1].upper()}{reason[1:]}." if reason else "",
-        (Part(table=ope_tables.comparison(source)),),
+        (Part(table=ope_tables.comparison(source)), Part(table=simplest_table(source))),
     )
 
 

@@ -17,6 +17,7 @@ def run_markdown(source: ReportInput) -> str:
     provenance = words(source.journey, "provenance")
     lines = [f"# {source.title}", "", f"**{first.badge}.** {first.sentence}"]
     lines += ["", *(f"- {reason}" for reason in first.reasons)] if first.reasons else []
+    lines += ["", first.simplest] if first.simplest else []
     lines += items("What would settle it", first.settles)
     lines += ["", about_bar] if about_bar else []
     lines += grid(bar_table.against_bar(source))

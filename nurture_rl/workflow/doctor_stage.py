@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.health.diagnosis import diagnosis
+from nurture_rl.appraisal.health.mail_visits import mail_visits
+from nurture_rl.appraisal.health.source_reach import source_reach
 from nurture_rl.report.doctor_page import doctor_markdown, doctor_page
+from nurture_rl.report.source_tables import reach_table, visits_table
 from nurture_rl.workflow.raw_folder import write_json
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
 
-PAGE = "doctor.html"  # in the stage's folder, `doctor.md` and `doctor.json` beside it
+PAGE = "doctor.html"  # in the stage's folder; beside it the same as `doctor.md`, and JSON
 
 
 def doctor_stage(workshop: Workshop, journey: Journey, ingested: Path) -> Path:
@@ -46,9 +49,13 @@ def _written(journey: Journey, ingested: Path, out: Path) -> None:
         f"{journey.title}: {len(events):,} events and {len(decisions):,} decisions of "
         f"{len(contacts):,} contacts, {summary['first_at'][:10]} to {summary['last_at'][:10]}"
     )
+    reach, visits = source_reach(events, decisions, journey), mail_visits(events)
     write_json(out / "doctor.json", [asdict(one) for one in findings])
-    (out / PAGE).write_text(doctor_page(findings, title), "utf-8")
-    (out / "doctor.md").write_text(doctor_markdown(findings, title), "utf-8")
+    write_json(out / "sources.json", [asdict(one) for one in reach])
+    write_json(out / "visits.json", [asdict(one) for one in visits])
+    told = (reach_table(reach), visits_table(visits))
+    (out / PAGE).write_text(doctor_page(findings, title, told), "utf-8")
+    (out / "doctor.md").write_text(doctor_markdown(findings, title, told), "utf-8")
 
 
 def _read(path: Path) -> Any:

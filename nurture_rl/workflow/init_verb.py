@@ -23,8 +23,8 @@ PLATFORMS = {
     "E-mails: export each e-mail's recipients with opens and clicks.",
     "salesforce": "Lead or Opportunity history reports: record, field, new value, edit date.",
     "mailchimp": "Campaign reports: export opens and clicks, with the time of each.",
-    "listmonk": "Subscribers: export as CSV. Clicks and views: the tables `link_clicks` and "
-    "`campaign_views` of its database, as CSV.",
+    "listmonk": "The tables `subscribers`, `campaign_views`, `link_clicks`, `bounces` and "
+    "`subscriber_lists` of its database, each as CSV with its columns' names.",
     "mautic": "Reports on e-mails sent and page hits, exported as CSV.",
 }
 _SAMPLE, _SEED = 60, 1  # contacts of the sample

@@ -21,6 +21,7 @@ from nurture_rl.decisions import Decisions
 from nurture_rl.ope.log import EvaluationLog, first_rows
 from nurture_rl.policies.policy import FloatArray, Policy
 from nurture_rl.workflow.bar import Field, bar_of, field_of
+from nurture_rl.workflow.complexity import with_simplest
 from nurture_rl.workflow.held_out import held_out_log, held_out_rows, running_log
 from nurture_rl.workflow.ope_log import Labels, few_levels
 
@@ -113,7 +114,8 @@ def appraised_by_log(
         margin=asked.margin,
     )
     rng = np.random.default_rng(run.run.seeds.evaluation)
-    return appraise(held.log, policies, asked.reference, rng, config, held.beside)
+    found = appraise(held.log, policies, asked.reference, rng, config, held.beside)
+    return with_simplest(found, policies, asked.margin or None, run.run.seeds.evaluation)
 
 
 def _kpis(journey: Journey, amounts: FloatArray) -> tuple[KpiQuestion, ...]:

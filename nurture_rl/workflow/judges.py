@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nurture_rl.workflow.side_by_side import Crew
     from nurture_rl.workflow.stages import Say, Workshop
 
-_TRUTH_SEED = 900_001  # contacts nobody was trained on
+TRUTH_SEED = 900_001  # contacts nobody was trained on
 
 
 def evaluation(
@@ -137,7 +137,7 @@ def judgements(
     in_members = staged(worlds.members, policies, run, played.seeds, played.contacts, crew)
     in_truth = None
     if worlds.truth is not None:
-        truth_seeds, contacts = [_TRUTH_SEED], played.truth_contacts
+        truth_seeds, contacts = [TRUTH_SEED], played.truth_contacts
         in_truth = staged(worlds.truth, policies, run, truth_seeds, contacts, crew)
     say("  off-policy evaluation on the held-out contacts")
     appraisal = appraised_by_log(held, policies, field, run)

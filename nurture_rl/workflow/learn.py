@@ -12,7 +12,9 @@ from nurture_envs.journey import Journey
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import load_scored
 from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.policies.held_columns import HeldColumns
 from nurture_rl.policies.policy import Policy, PolicyError
+from nurture_rl.workflow.training import HELD
 
 
 def load_core(folder: Path, journey: Journey) -> ScoredPolicy | None:
@@ -24,7 +26,11 @@ def load_core(folder: Path, journey: Journey) -> ScoredPolicy | None:
 def load_policy(folder: Path, journey: Journey) -> Policy:
     """The composed policy of a policy folder, ready to act."""
     spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
-    core = load_core(folder, journey)
+    core: Policy | None = load_core(folder, journey)
+    if core is not None and (folder / HELD).is_file():
+        fixed = json.loads((folder / HELD).read_text("utf-8"))
+        of = FeatureSpec.of(journey)
+        core = HeldColumns(core, {of.column(name): value for name, value in fixed.items()})
     return build_policy(spec, context_beside(folder.parent, journey, core))
 
 

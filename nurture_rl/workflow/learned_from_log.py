@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.tempered import tempered
 from nurture_rl.learned.training_log import TrainingLog
+from nurture_rl.policies.held_columns import usual_values, with_held
 from nurture_rl.workflow.release_region import region_of
-from nurture_rl.workflow.training import Metrics, Training, write_policy
+from nurture_rl.workflow.training import HELD, Metrics, Training, write_policy
 from nurture_rl.workflow.training_progress import telling
 
 Verdict = Callable[[Mapping[str, float]], str]
@@ -40,7 +43,14 @@ def learned_from_log(
     """
     metrics: Metrics = []
     told = {"region": region_of(task.policy.spec, task.journey, task.stages)} if held else {}
-    policy = learn(training_log(task), config, task.seed, telling(task, metrics, out), **told)
+    log = training_log(task)
+    if task.held:
+        usual = usual_values(log.features)
+        fixed = {name: usual[log.columns.index(name)] for name in task.held}
+        places = {log.columns.index(name): value for name, value in fixed.items()}
+        log = replace(log, features=with_held(log.features, places))
+        (out / HELD).write_text(json.dumps(fixed, indent=1) + "\n", "utf-8")
+    policy = learn(log, config, task.seed, telling(task, metrics, out), **told)
     if verdict is not None:
         task.say(f"  {verdict(policy.fit)}")
     if task.temperature is not None:

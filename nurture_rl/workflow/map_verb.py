@@ -1,4 +1,4 @@
-"""The verb `map`: looks at a file and drafts how it becomes rows of the log."""
+"""The verb `map`: looks at a file, and names its format or drafts how its columns are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_write_bytes
 from nurture_rl.logs.mapped.drafting import Draft, GivenAnswers, draft
+from nurture_rl.logs.mapped.format_draft import draft_of_format
 from nurture_rl.logs.mapped.looking import look_at
 from nurture_rl.logs.mapped.mapping_file import DATA_SUFFIXES, SUFFIX
 from nurture_rl.logs.vocabulary import words_of
@@ -33,6 +34,8 @@ class MapOptions:
     encoding: str | None = None  # of text, such as cp1252; null: told from the file
     separator: str | None = None  # of cells; null: told from the file
     stages: tuple[str, ...] = ()  # words of the file and their stages, such as [Prospect=mql]
+    # Whose rows they are, such as sendgrid; none: columns of your own; null: told from the file.
+    format: str | None = None
 
 
 def map_file(options: MapOptions) -> VerbResult:
@@ -60,12 +63,14 @@ def drafted(file: Path, journey: Journey, options: MapOptions) -> Draft:
     """A mapping of a file by what is known of it.
 
     Raises:
-        NurtureError: the file cannot be read, or a stage is not written as word=stage.
+        NurtureError: the file cannot be read, a stage is not written as word=stage, or there is
+            no such format.
     """
     look = look_at(file, options.encoding, options.separator)
     answers = GivenAnswers(options.zone, options.times, options.decimal, stages_of(options.stages))
     stages = [name for name, _ in journey.stages]
-    return draft(look, sorted(words_of(journey).event_types), stages, answers)
+    of_format = draft_of_format(look, stages, answers, options.format)
+    return of_format or draft(look, sorted(words_of(journey).event_types), stages, answers)
 
 
 def stages_of(pairs: Sequence[str]) -> dict[str, str]:

@@ -54,6 +54,9 @@ class AskConfig:
     rules: str | None = None  # None: release.rules on a journey's log, else there are none
     # A gain over the rules up to this is not worth having, the log's unit; None: release.margin.
     margin: float | None = None
+    # A policy is enough that earns less than the best by no more than this, the log's unit; None:
+    # the margin, and where that is 0 a twentieth of what the log earned.
+    tolerance: float | None = None
     level: float | None = None  # over all candidates together; None: release.level
     estimators: list[str] = field(default_factory=lambda: ["all"])  # names, or all quick ones
     # The estimator the verdict rests on; auto: dr, where that has no answer snips, then ips.
@@ -97,6 +100,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
     data, ask, stream = run.data, run.ask, run.stream
     level = ask.level is None or 0.0 < ask.level < 1.0
     margin = ask.margin is None or 0.0 <= ask.margin < math.inf
+    tolerance = ask.tolerance is None or 0.0 <= ask.tolerance < math.inf
     discount = 0.0 < data.discount <= 1.0
     require_each(
         [
@@ -104,6 +108,7 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
             ("data.unit", data.unit, bool(data.unit.strip()), "a unit, such as EUR or reward"),
             ("ask.level", ask.level, level, LEVEL),
             ("ask.margin", ask.margin, margin, MARGIN),
+            ("ask.tolerance", ask.tolerance, tolerance, "0 or more, in the log's unit"),
             ("ask.estimators", ask.estimators, len(ask.estimators) > 0, "names, or [all]"),
             *(
                 (f"stream.{name}", n := getattr(stream, name), n >= 1, "1 or more")

@@ -31,6 +31,7 @@ from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted, plural
 from nurture_rl.workflow.about_run import about_run
+from nurture_rl.workflow.complexity import with_simplest
 from nurture_rl.workflow.ope_config import OpeConfig, estimators_of, ope_settings
 from nurture_rl.workflow.ope_data import opened_log, quarantine_table, require_policies
 from nurture_rl.workflow.ope_journeys import Journeys
@@ -121,9 +122,12 @@ def appraised(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> Appr
     config = asked_of(opened, run, base)
     beside = replace(opened.beside, values=tuple(run.data.values))
     rng = np.random.default_rng(run.seeds.evaluation)
-    return appraise(
+    found = appraise(
         opened.log, opened.policies, opened.reference, rng, config, beside, run.ask.candidate
     )
+    asked = run.ask.tolerance
+    tolerance = (config.margin or None) if asked is None else asked
+    return with_simplest(found, opened.policies, tolerance, run.seeds.evaluation)
 
 
 def asked_of(opened: OpenedLog, run: OpeConfig, base: EvaluationConfig) -> EvaluationConfig:
@@ -193,6 +197,8 @@ def _tell(say: Any, document: Mapping[str, Any], folder: Path) -> None:
     say(f"\n{headline.badge.upper()}: {headline.sentence}")
     for reason in headline.reasons:
         say(f"  {reason}")
+    if headline.simplest:
+        say(f"  {headline.simplest}")
     for line in headline.settles:
         say(f"  to settle it: {line}")
     refused = document["log"]["refused"]

@@ -32,6 +32,7 @@ from nurture_rl.workflow.release import release
 from nurture_rl.workflow.release_region import is_open
 from nurture_rl.workflow.run_page import Made, run_page
 from nurture_rl.workflow.side_by_side import Begun, Crew
+from nurture_rl.workflow.sources_stage import sources_stage
 from nurture_rl.workflow.stages import Say, Workshop
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.world_stage import learned_world
@@ -231,6 +232,16 @@ class Pipeline:
     def _world_then(self) -> Path:
         """A world that has not seen the contacts by which trust regions are chosen."""
         return self._world_without(held_out_then(self.settings.run.data.held_out))
+
+    @cached_property
+    def sources(self) -> Path:
+        """What each source of the log is worth to the policy.
+
+        Raises:
+            ConfigError: no policy that learns from the log is asked for.
+        """
+        given = (self.workshop, self.journey, self.resolved, self.ingested, self.policies)
+        return sources_stage(*given)
 
     @cached_property
     def evaluated(self) -> Path:

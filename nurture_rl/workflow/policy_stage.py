@@ -33,6 +33,8 @@ def learned_policy(workshop: Workshop, task: Training, config: Any) -> Path:
     inputs: dict[str, Any] = {"policy": asdict(task.policy), "journey": task.journey.resolved}
     if task.region is not None:
         inputs["region"] = task.region.name
+    if task.held:
+        inputs["unknown"] = list(task.held)
     name = f"policy-{task.policy.name}"
     if config is None:
         nothing = partial(write_policy, task, task.policy, [])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Metrics = list[tuple[int, dict[str, float]]]  # the training's numbers by step
 REGION = "region.json"  # how a trust region was chosen, a `ChosenRegion`
+HELD = "held.json"  # value by column of what the learned part does not get to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Training:
     checkpoint_every: int = 10  # iterations between two checkpoints; no result depends on it
     region: Path | None = None  # the stage that chose its trust region; None: nobody did
     temperature: float | None = None  # at which its values tilt the anchor; None: they do not
+    held: tuple[str, ...] = ()  # feature columns that it does not get to know
 
     @property
     def stages(self) -> Path:

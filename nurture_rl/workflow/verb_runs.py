@@ -20,11 +20,13 @@ from threadpoolctl import threadpool_limits
 from nurture_envs.journey import Journey
 from nurture_rl.appraisal.first_look import FirstLook
 from nurture_rl.appraisal.health.finding import LOOK, STOP
+from nurture_rl.appraisal.source_values import SourcesReport
 from nurture_rl.codec import read_record
 from nurture_rl.errors import PropensityError
 from nurture_rl.release.gate import RULES
 from nurture_rl.release.signing import SIGNATURE, signatures
 from nurture_rl.report.page import FIGURES
+from nurture_rl.report.sources_page import answers
 from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import OBJECTIVE, OBJECTIVE_IS, VerbResult
 from nurture_rl.wording import counted, plural
@@ -41,6 +43,7 @@ from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
 from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
+from nurture_rl.workflow.sources_stage import PAGE as SOURCES_PAGE
 
 NO_BUNDLE = 3  # exit code
 NOT_ENOUGH = 3  # exit code of `doctor`
@@ -52,8 +55,7 @@ def run_verb(config: DictConfig, verb: str) -> dict[str, Any]:
 
     Args:
         config: composed by Hydra from `run_schema`.
-        verb: `ingest`, `doctor`, `fit_world`, `gap`, `train`, `prices`, `evaluate`, `export` or
-            `pipeline`.
+        verb: one of `_PARTS`.
 
     Returns:
         What was made: folders, files, and for `export` and `pipeline` the gate's record.
@@ -118,6 +120,21 @@ def _diagnose(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     }
     made["stops"] = sum(one["severity"] == STOP for one in found)
     return made | {"findings": len(found), "report": pipeline.diagnosed / DIAGNOSIS}
+
+
+def _value_sources(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
+    """What each source is worth, and which features change no action."""
+    found = read_record(pipeline.sources / "sources.json", SourcesReport)
+    for name in (SOURCES_PAGE, "sources.md", "sources.json"):
+        tracked.artifact(pipeline.sources / name, "sources")
+    for one in found.sources:
+        numbers = {"changed": one.sensitivity.changed}
+        for judge, loss in (("log", one.loss), ("truth", one.true_loss)):
+            if loss is not None and isfinite(loss.value):
+                numbers[judge] = loss.value
+        tracked.metrics(0, {f"sources.{one.source}.{key}": to for key, to in numbers.items()})
+    made: dict[str, Any] = dict(answers(found))
+    return made | {"unbound": list(found.unbound), "report": pipeline.sources / SOURCES_PAGE}
 
 
 def _propensities(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
@@ -292,6 +309,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world_to_play, _train, _judge_on_log),
     "prices": (_ingest, _propensities, _fit_world, priced_part),
+    "sources": (_ingest, _propensities, _train, _value_sources),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
     "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
     "pipeline": (
@@ -313,7 +331,7 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
-train, evaluate = _of("train"), _of("evaluate")
+train, evaluate, sources = _of("train"), _of("evaluate"), _of("sources")
 
 
 def prices(config: DictConfig) -> VerbResult:

@@ -11,6 +11,8 @@ from nurture_envs.journey import Journey
 from nurture_rl.appraisal.health.decisions_health import decisions_health, skew
 from nurture_rl.appraisal.health.events_health import events_health
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
+from nurture_rl.appraisal.health.mail_visits import lost_visits
+from nurture_rl.appraisal.health.source_reach import apart, source_reach
 from nurture_rl.appraisal.health.stages_health import stages_health
 
 _SET_ASIDE, _TWICE, _ADDED = 0.01, 0.05, 0.1
@@ -39,6 +41,8 @@ def diagnosis(
     """
     found = list(_intake(summary))
     found += events_health(events, contacts, journey)
+    found += lost_visits(events)
+    found += apart(source_reach(events, decisions, journey))
     found += stages_health(events, journey) if journey.stages else ()
     if table is None:
         found.append(

@@ -30,13 +30,13 @@ def mapping_text(
     lines = [
         f"# How {head['file']} becomes rows of the log. Drafted by looking at its {rows} "
         f"row{'s' * (rows != 1)}: read every line.",
-        *(f"{name}: {_scalar(value)}" for name, value in head.items()),
+        *(f"{name}: {as_scalar(value)}" for name, value in head.items()),
     ]
     if left:
-        lines.append(f"# Not taken: {', '.join(map(_scalar, left))}")
+        lines.append(f"# Not taken: {', '.join(map(as_scalar, left))}")
     if questions:
         lines.append("# Answer each in the lines around, and take it out of this list.")
-        lines += ["questions:", *(f"  - {_scalar(one)}" for one in questions)]
+        lines += ["questions:", *(f"  - {as_scalar(one)}" for one in questions)]
     lines.append("tables:" if any(tables.values()) else "tables: {}")
     for name, some in tables.items():
         if some:
@@ -53,20 +53,22 @@ def _template(row: Mapping[str, object]) -> Iterator[str]:
             for key, inner in value.items():
                 if isinstance(inner, Mapping):
                     yield f"        {key}:"
-                    yield from (f"          {_scalar(k)}: {_scalar(v)}" for k, v in inner.items())
+                    yield from (
+                        f"          {as_scalar(k)}: {as_scalar(v)}" for k, v in inner.items()
+                    )
                 else:
-                    yield f"        {key}: {_scalar(inner)}"
+                    yield f"        {key}: {as_scalar(inner)}"
         elif isinstance(value, Mapping):
-            inside = ", ".join(f"{key}: {_scalar(inner)}" for key, inner in value.items())
+            inside = ", ".join(f"{key}: {as_scalar(inner)}" for key, inner in value.items())
             yield f"{begin}{name}: {{{inside}}}"
         elif isinstance(value, list):
-            yield f"{begin}{name}: [{', '.join(map(_scalar, value))}]"
+            yield f"{begin}{name}: [{', '.join(map(as_scalar, value))}]"
         else:
-            yield f"{begin}{name}: {_scalar(value)}"
+            yield f"{begin}{name}: {as_scalar(value)}"
         begin = "      "
 
 
-def _scalar(value: object) -> str:
+def as_scalar(value: object) -> str:
     """A word as it is, or in quotes with what YAML would not take as written escaped."""
     text = str(value)
     if _SIMPLE.match(text):

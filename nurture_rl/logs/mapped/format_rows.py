@@ -66,7 +66,7 @@ def read_exported(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]
     known = FORMATS[str(mapping.format)]
     found: dict[TableKind, list[RawTable]] = {TableKind.EVENTS: [], TableKind.CONTACTS: []}
     bad: list[BadLine] = []
-    rows = _whole(_rows(mapping, path), path)
+    rows = _whole(values_of(mapping, path), path)
     while part := list(islice(rows, None if known.is_timeline else _AT_ONCE)):
         read = _translated(mapping, known, part)
         bad += read.bad
@@ -102,7 +102,7 @@ def _whole(rows: Iterator[tuple[int, Any]], path: Path) -> Iterator[tuple[int, A
         ) from error
 
 
-def _rows(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
+def values_of(mapping: FileMapping, path: Path) -> Iterator[tuple[int, Any]]:
     """The values of a file with their lines; what is no value is a `BadLine`."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):

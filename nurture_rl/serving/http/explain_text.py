@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from nurture_rl.serving.http.explain_wire import ExplainedAction, Explanation
+from nurture_rl.serving.http.explain_wire import (
+    Contribution,
+    ExplainedAction,
+    Explanation,
+    RuleCard,
+)
 from nurture_rl.wording import counted
 
 _SHOWN = 5  # actions or features of a list
@@ -20,6 +25,8 @@ def in_plain_words(one: Explanation) -> list[str]:
         _chance(one),
         *_possible(one),
         *_forbidden(one.actions),
+        *_rule(one.rule),
+        *_reasons(one),
         *_features(one),
         f"Check: {one.replay.says}.",
         *_after(one),
@@ -93,6 +100,67 @@ def _forbidden(actions: Sequence[ExplainedAction]) -> Iterator[str]:
     for why, names in groups.items():
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         yield f"Forbidden: {', '.join(names[:_SHOWN])}{more}, because {'; '.join(why)}."
+
+
+def _rule(rule: RuleCard | None) -> Iterator[str]:
+    if rule is None:
+        return
+    over = ", ".join(map(str, rule.passed_over))
+    passed = f" Before it, rule {over} fitted, whose action was forbidden." if over else ""
+    does = "the drip" if rule.does == "drip" else rule.does
+    if rule.place is None:
+        yield f"Why: no rule decided, so it was {does}.{passed}"
+        return
+    asked = " and ".join(
+        f"{column} {asked} (it was {rule.values[column]:g})" for column, asked in rule.when.items()
+    )
+    yield f"Why: rule {rule.place}, {does} if {asked or 'in any case'}.{passed}"
+
+
+def _reasons(one: Explanation) -> Iterator[str]:
+    """What the learned part goes by; the numbers are in the unit of its own scores."""
+    card = one.reasons
+    if card is None:
+        return
+    known = card.score - card.reference_score
+    yield (
+        f"Why: the learned part gave {one.action} the score {card.score:.4g}: "
+        f"{card.reference_score:.4g} for a contact of whom nothing is known, and {known:+.4g} by "
+        f"what is known. {card.method}."
+    )
+    for part in card.contributions[:_SHOWN]:
+        yield f"  {part.to_score:+.3g}: {_seen(part)}"
+    rest = card.contributions[_SHOWN:]
+    if rest:
+        total = sum(part.to_score for part in rest)
+        yield f"  {total:+.3g}: {counted(len(rest), 'other')} together"
+    if card.next_best is not None and card.margin is not None:
+        if card.margin >= 0.0:
+            yield f"Next best: {card.next_best}; its score is {card.margin:.4g} lower."
+        else:
+            higher = f"{-card.margin:.4g} higher"
+            yield f"Best by score: {card.next_best}, {higher}; chance decided otherwise."
+    if card.favourite_forbidden_by:
+        why = next((a.why_forbidden for a in one.actions if a.action == card.favourite), [])
+        yield (
+            f"Without guardrails its favourite was {card.favourite} (score "
+            f"{card.favourite_score:.4g}), forbidden because {'; '.join(why)}."
+        )
+    if card.chance_alone != one.propensity:
+        yield (
+            f"The learned part alone gave it a chance of {_percent(card.chance_alone)}; held near "
+            f"what is usual it was {_percent(one.propensity)}."
+        )
+
+
+def _seen(part: Contribution) -> str:
+    """A feature with its value and that of the reference."""
+    told = ", ".join(
+        f"{name} {value:g} in place of {part.reference[name]:g}"
+        for name, value in part.values.items()
+        if value != part.reference[name]
+    )
+    return f"{told} ({part.meaning})" if part.meaning else f"together: {told}"
 
 
 def _features(one: Explanation) -> Iterator[str]:

@@ -41,6 +41,47 @@ class FeatureEffects(msgspec.Struct, frozen=True):
     unchanged: int  # features at their reference, or with an effect below 1e-6
 
 
+class Contribution(msgspec.Struct, frozen=True):
+    """What one feature adds to the score of the action taken."""
+
+    feature: str  # as the journey names it; of several that were joined, all their names
+    meaning: str  # of a single feature
+    values: dict[str, float]  # by column: what the policy saw
+    reference: dict[str, float]  # by column: for a contact of whom nothing is known
+    to_score: float  # of the action taken
+    to_margin: float  # of that score over the next best; 0 where there is no other action
+
+
+class ReasonCard(msgspec.Struct, frozen=True):
+    """What the learned part of the policy goes by: a score of each action, and why it is as it is.
+
+    `score` is `reference_score` plus all `to_score`, but for `residual`, which is rounding.
+    """
+
+    method: str
+    is_linear: bool  # in closed form; else Shapley values
+    score: float  # of the action taken, in the policy's own unit
+    reference_score: float  # of the same action for a contact of whom nothing is known
+    contributions: list[Contribution]  # the largest first
+    residual: float
+    next_best: str | None  # possible action with the highest score beside it; null: there is none
+    margin: float | None  # score less that of the next best; below 0 where chance had its say
+    favourite: str  # action of the highest score, forbidden ones included
+    favourite_score: float
+    favourite_forbidden_by: list[str]  # guardrails by name; none: it was possible
+    chance_alone: float  # of the action taken, by the learned part without trust region and floor
+
+
+class RuleCard(msgspec.Struct, frozen=True):
+    """The rule that decided."""
+
+    place: int | None  # from 1; null: no rule fitted
+    when: dict[str, str]  # by column: what the rule asks
+    values: dict[str, float]  # by column: what the contact has
+    does: str  # action id, or drip
+    passed_over: list[int]  # places of rules that fitted and whose action was forbidden
+
+
 class ReplayCheck(msgspec.Struct, frozen=True):
     """Whether the stored row gives the same decision again."""
 
@@ -90,6 +131,8 @@ class Explanation(msgspec.Struct, frozen=True):
     most_likely: str  # the action with the largest probability, the first of several such
     explored: bool  # one with a smaller probability was taken
     actions: list[ExplainedAction]
+    reasons: ReasonCard | None  # null: no learned part decided, or its bundle tells no scores
+    rule: RuleCard | None  # null: no rules decided
     features: FeatureEffects | None  # null: no policy was asked, or it is not at hand
     replay: ReplayCheck
     next_decision_at: str | None  # null: this was the last

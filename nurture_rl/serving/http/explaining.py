@@ -25,9 +25,12 @@ from nurture_rl.serving.http.explain_wire import (
     Explanation,
     FeatureEffects,
     GhostTold,
+    ReasonCard,
     ReplayCheck,
+    RuleCard,
 )
 from nurture_rl.serving.http.feature_effects import feature_effects
+from nurture_rl.serving.http.reason_card import reason_card, rule_card
 from nurture_rl.serving.http.wire import iso
 from nurture_rl.serving.layers import FAIL_CLOSED, PAUSED, layer_named
 from nurture_rl.serving.records import Decision, Event, Fate
@@ -76,7 +79,10 @@ def recorded(
 
 
 def explained(
-    one: DecisionRecord, bundles: Iterable[Bundle], catalogs: Mapping[str, Sequence[str]]
+    one: DecisionRecord,
+    bundles: Iterable[Bundle],
+    catalogs: Mapping[str, Sequence[str]],
+    cards: bool = True,
 ) -> Explanation:
     """Explain a decision.
 
@@ -84,6 +90,7 @@ def explained(
         one: the decision.
         bundles: that are at hand; the one that decided may be among them.
         catalogs: the action ids of every catalogue, by its hash.
+        cards: split the score into what each feature adds, which asks the policy a thousand times.
     """
     decision, fate, found = one.decision, one.fate, list(bundles)
     by, bundle = _decided_by(decision, found)
@@ -116,6 +123,8 @@ def explained(
         most_likely=ids[likely],
         explored=decision.propensity < max(decision.probabilities, default=decision.propensity),
         actions=_actions(decision, ids),
+        reasons=_reasons(decision, bundle) if cards else None,
+        rule=_rule(decision, bundle) if cards else None,
         features=_effects(decision, bundle),
         replay=_replayed(one, by, bundle, found),
         next_decision_at=next_decision(one, journeys[0]) if journeys else None,
@@ -180,6 +189,26 @@ def _effects(decision: Decision, bundle: Bundle | None) -> FeatureEffects | None
     try:
         return feature_effects(bundle.feature_spec, layer.policy, decision, action)
     except Exception:  # whatever a model raises; the replay says that it does not answer as it did
+        return None
+
+
+def _reasons(decision: Decision, bundle: Bundle | None) -> ReasonCard | None:
+    layer = None if bundle is None else layer_named(bundle, decision.policy_id)
+    if bundle is None or layer is None:
+        return None
+    try:
+        return reason_card(bundle, layer.policy, decision)
+    except Exception:  # as of `_effects`
+        return None
+
+
+def _rule(decision: Decision, bundle: Bundle | None) -> RuleCard | None:
+    layer = None if bundle is None else layer_named(bundle, decision.policy_id)
+    if layer is None:
+        return None
+    try:
+        return rule_card(layer.policy, decision)
+    except Exception:  # as of `_effects`
         return None
 
 

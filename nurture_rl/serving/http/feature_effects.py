@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +52,7 @@ def feature_effects(
     reference = reference_features(spec, decision.step, decision.anchor_us)
     columns = described_columns(spec)
     found = []
-    for name, places in _groups(spec):
+    for name, places in groups_of(spec):
         if np.array_equal(own[0, places], reference[places]):
             continue
         other = own.copy()
@@ -87,10 +85,11 @@ def reference_features(spec: FeatureSpec, step: int, anchor_us: int) -> NDArray[
     return np.asarray(found[0], np.float32)
 
 
-def _groups(spec: FeatureSpec) -> Iterator[tuple[str, list[int]]]:
+def groups_of(spec: FeatureSpec) -> list[tuple[str, list[int]]]:
     """Each feature and the positions of its columns."""
-    start = 0
+    found, start = [], 0
     for feature in spec.features:
         width = len(spec.names(feature))
-        yield feature.name, list(range(start, start + width))
+        found.append((feature.name, list(range(start, start + width))))
         start += width
+    return found

@@ -141,7 +141,7 @@ class HandoffDesk:
         if isinstance(one.opened_by, PassedOn):
             return _reply_in_words(one.opened_by, self._journey(one))
         record = recorded(self.store, one.handoff_id, self.default_zone, self.seed)
-        return explained(record, self.bundles, catalogs).text if record else []
+        return explained(record, self.bundles, catalogs, cards=False).text if record else []
 
     def _journey(self, one: Handoff) -> Journey:
         return next(b.journey for b in self.bundles if b.journey.name == one.journey)

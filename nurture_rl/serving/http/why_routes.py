@@ -80,6 +80,6 @@ def _reason(service: Service, decision_id: str) -> tuple[str, ContactReason] | N
     if not found:
         return None
     bundles = service.journeys.bundles()
-    one = explained(found, bundles, service.catalogs)
+    one = explained(found, bundles, service.catalogs, cards=False)
     contact = found.decision.contact_id
     return contact, contact_reason(one, bundles, service.links.why(contact, decision_id))

@@ -264,6 +264,18 @@ def shared(log: Log) -> Log:
     return replace(log, summary=log.summary | {"shared_keys": 3})
 
 
+def unjoined_browsers(log: Log) -> Log:
+    """Clicks and pages have addresses of one site, and no page is of who clicked."""
+    web = is_type(log, "page_view", "form_submitted", "click")
+    at_home = '{"url": "https://example.com/"}'
+    told = [at_home if w else "{}" for w in web]
+    names = np.array(log.events["contact_id"].to_pylist(), object)
+    pages = is_type(log, "page_view")
+    names[pages] = np.char.add("cookie-", names[pages].astype(str))
+    events = column(column(log.events, "properties", told), "contact_id", list(names))
+    return replace(log, events=events)
+
+
 _PLANTED: dict[str, tuple[Callable[[Log], Log], set[str]]] = {
     "missing source": (no_web, set()),
     "silent signal": (another_word, set()),
@@ -293,6 +305,7 @@ _PLANTED: dict[str, tuple[Callable[[Log], Log], set[str]]] = {
     "rows that came twice": (twice, set()),
     "unknown contacts": (strangers, set()),
     "shared keys": (shared, set()),
+    "clicks without visits": (unjoined_browsers, {"source apart"}),
 }
 
 

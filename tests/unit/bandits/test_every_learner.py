@@ -14,10 +14,13 @@ import torch
 from nurture_envs.actions import ActionCatalog
 from nurture_rl.cli.configs import CONFIGS
 from nurture_rl.errors import FitError
+from nurture_rl.learned.choice_rules import merit
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.scored_files import load_scored, save_scored
-from nurture_rl.policies.policy import check_probabilities
+from nurture_rl.policies.attribution import attributed
+from nurture_rl.policies.policy import FeatureArray, FloatArray, check_probabilities
 from nurture_rl.release.onnx_export import export_onnx
+from nurture_rl.release.onnx_policy import OnnxPolicy
 from nurture_rl.workflow.learners import LEARNERS, Source
 from tests.unit.bandits.planted_log import FOUR, WAIT, contexts, planted, silent
 from tests.unit.rl.two_step_shop import shop_simulation
@@ -87,6 +90,30 @@ def test_every_graph_that_a_learner_leaves_is_exported(tmp_path: Path) -> None:
         made = tmp_path / f"{name}.onnx"
         worst = export_onnx(learned(name), made, catalog_of(name), np.random.default_rng(3))
         assert worst < 1e-5, name
+        require_scores_explained(learned(name), OnnxPolicy.load(made.read_bytes(), "core"), name)
+
+
+def require_scores_explained(core: ScoredPolicy, exported: OnnxPolicy, name: str) -> None:
+    """An exported graph tells what its learner goes by, which splits into parts that sum to it."""
+    rng = np.random.default_rng(5)
+    mean, scale = core.module.mean.numpy(), core.module.scale.numpy()
+    own, reference = (mean + scale * rng.normal(size=(2, len(mean)))).astype(np.float32)
+    with torch.no_grad():
+        wanted = merit(core.module.rule, core.module.scores(torch.tensor(own[None]))).numpy()
+    told = exported.scores(own[None])
+    assert told is not None, name
+    assert told == pytest.approx(wanted, rel=1e-4, abs=1e-4 * (1.0 + np.abs(wanted).max())), name
+
+    def score(features: FeatureArray) -> FloatArray:
+        scores = exported.scores(features)
+        assert scores is not None
+        return scores
+
+    found = attributed(score, own, reference, [[at] for at in range(len(own))], exported.is_linear)
+    assert found.is_linear is core.module.is_linear, name
+    size = 1.0 + np.abs(found.value).max() + np.abs(found.base).max()
+    assert np.abs(found.residual).max() <= 1e-12 * size, name
+    assert np.abs(found.contributions).max() > 0.0, name
 
 
 @pytest.mark.parametrize("name", FROM_LOG)
