@@ -13,7 +13,7 @@ from experiments.prices.world import SEND, Crowd, Logged, best, crowd, logged, o
 from nurture_rl.bandits.cost_sensitive import CostSensitiveConfig, fit_cost_sensitive
 from nurture_rl.learned.scored import ScoredPolicy
 from nurture_rl.learned.training_log import TrainingLog
-from nurture_rl.rl.dual_prices import Column, Search, priced, search_prices
+from nurture_rl.rl.dual_prices import PlayedColumn, Search, priced, search_prices
 
 FloatArray = NDArray[np.float64]
 LEVEL = 0.95
@@ -44,7 +44,7 @@ def one_run(seed: int, contacts: int, limits: Limits) -> dict[str, Any]:
     fresh = everybody()
     policies: list[ScoredPolicy | None] = [None]  # nobody is mailed first
 
-    def learn(prices: FloatArray) -> Column:
+    def learn(prices: FloatArray) -> PlayedColumn:
         policies.append(learned(taught, prices))
         return _column(policies[-1], asked)
 
@@ -75,10 +75,10 @@ def _sends(policy: ScoredPolicy | None, contacts: Crowd) -> FloatArray:
     return policy.action_probabilities(contacts.features, np.ones((n, 2), bool))[:, SEND]
 
 
-def _column(policy: ScoredPolicy | None, asked: Logged) -> Column:
+def _column(policy: ScoredPolicy | None, asked: Logged) -> PlayedColumn:
     """What a policy earns beyond mailing nobody, and uses up, by the half that did not teach."""
     value, uses = _by_log(policy, asked)
-    return Column(float(value.mean()), np.array([use.mean() for use in uses]))
+    return PlayedColumn(float(value.mean()), np.array([use.mean() for use in uses]))
 
 
 def _by_log(

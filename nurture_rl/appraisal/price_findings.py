@@ -9,7 +9,7 @@ import numpy as np
 
 from nurture_envs.journey import Journey
 from nurture_rl.learned.priced_reward import SEND, channels_of
-from nurture_rl.rl.dual_prices import Column
+from nurture_rl.rl.dual_prices import PlayedColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Used:
     sends: float
     mixed: float  # events of what the frontier is drawn over
 
-    def column(self, limits: Sequence[UseLimit]) -> Column:
+    def column(self, limits: Sequence[UseLimit]) -> PlayedColumn:
         """The policy as the search sees it: a limit per mail is one on events less their room."""
         room = [one.at_most * self.sends if one.per == SEND else 0.0 for one in limits]
-        return Column(self.value, np.array(self.use) - np.array(room))
+        return PlayedColumn(self.value, np.array(self.use) - np.array(room))
 
     def kept(self, limits: Sequence[UseLimit]) -> bool:
         """Whether the upper bound of every use is within its limit."""

@@ -106,18 +106,6 @@ _ALL = (
         work=f"{_STEPS}:train",
     ),
     Verb(
-        name="prices",
-        summary="tells what limits on mails and harms cost, and learns a policy that keeps to them",
-        reads="the decision table and the fitted world, which it makes where they are missing",
-        makes="prices of the limits, the frontier of value by mails, a page (HTML, Markdown, JSON)",
-        examples=(
-            "nurture prices experiment=small policy=fqi +at_most.send=1.2",
-            "nurture prices policy=cql +at_most.send=1.5 +at_most.unsubscribed=0.003",
-        ),
-        settings="nurture_rl.workflow.prices_config:PricesConfig",
-        work=f"{_STEPS}:prices",
-    ),
-    Verb(
         name="evaluate",
         summary="judges every policy on held-out contacts and in the fitted world",
         reads="the decision table, the fitted world and the policies",

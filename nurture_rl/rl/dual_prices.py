@@ -17,7 +17,7 @@ _CLOSE = 1e-9  # of two prices, beside which they are the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class PlayedColumn:
     """What one policy earns and uses up."""
 
     value: float  # the journey's unit per contact, without any price
@@ -38,14 +38,14 @@ class Search:
     """Where the search for prices ended."""
 
     best: Priced
-    columns: tuple[Column, ...]
+    columns: tuple[PlayedColumn, ...]
     asked: tuple[FloatArray, ...]  # the prices at which each column was learned, [K] each
     # No mixture of policies that the learner finds is worth more within the limits, as far as it
     # finds the best policy at every price that was asked.
     most: float
 
 
-def priced(columns: Sequence[Column], limits: FloatArray) -> Priced:
+def priced(columns: Sequence[PlayedColumn], limits: FloatArray) -> Priced:
     """Mix policies, contact by contact, for the highest value within the limits.
 
         max_w sum_i w_i v_i    with sum_i w_i use_i <= limits, sum_i w_i = 1, w >= 0
@@ -84,8 +84,8 @@ def priced(columns: Sequence[Column], limits: FloatArray) -> Priced:
 
 
 def search_prices(
-    learn: Callable[[FloatArray], Column],
-    known: Sequence[Column],
+    learn: Callable[[FloatArray], PlayedColumn],
+    known: Sequence[PlayedColumn],
     limits: FloatArray,
     trainings: int,
     tolerance: float,

@@ -21,7 +21,8 @@ from nurture_rl.appraisal.price_findings import (
 )
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import FitError
-from nurture_rl.rl.dual_prices import Column, priced, search_prices
+from nurture_rl.learned.priced_reward import SEND
+from nurture_rl.rl.dual_prices import PlayedColumn, Search, priced, search_prices
 from nurture_rl.workflow.judges import members_of
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.policy_stage import learned_policy
@@ -124,27 +125,12 @@ def found_prices(
         FitError: nothing keeps to the limits, not even programs.
     """
     limits = search.limits
-    tried = [*programs, search.tried({})]
-    free = tried[-1].used
-    worth = (free.value - programs[0].used.value) / max(free.mixed, 1e-9)
-    for share in shares if worth > 0.0 else ():
-        tried.append(search.tried({search.drawn: share * worth}))
-
-    def learn(prices: FloatArray) -> Column:
-        by_channel = search.by_channel(prices)
-        same = [one for one in tried[len(programs) :] if one.prices == by_channel]
-        if not same:
-            same.append(search.tried(by_channel))
-            tried.append(same[0])
-        return same[0].used.column(limits)
-
-    bounds = np.array([0.0 if one.per == "send" else one.at_most for one in limits])
-    known = [one.used.column(limits) for one in tried]
+    tried = _with_frontier(search, programs, shares)
     if limits:
-        found = search_prices(learn, known, bounds, trainings, tolerance)
+        found = _searched(search, tried, len(programs), trainings, tolerance)
         prices, best, most = found.best.prices, found.best.value, found.most
     else:
-        best = max(one.value for one in known)
+        best = max(one.used.value for one in tried)
         prices, most = np.zeros(0), best
     chosen = _chosen(search, tried, prices, len(programs))
     judged = None if chosen is None else _judged(search, tried[chosen])
@@ -167,6 +153,37 @@ def found_prices(
         is_kept=judged is not None and judged.kept(limits),
         frontier=_frontier(tried),
     )
+
+
+def _with_frontier(
+    search: PriceSearch, programs: Sequence[Tried], shares: Sequence[float]
+) -> list[Tried]:
+    """The programs, the policy without a price, and those at the frontier's prices."""
+    tried = [*programs, search.tried({})]
+    free = tried[-1].used
+    worth = (free.value - programs[0].used.value) / max(free.mixed, 1e-9)
+    if worth > 0.0:
+        tried += [search.tried({search.drawn: share * worth}) for share in shares]
+    return tried
+
+
+def _searched(
+    search: PriceSearch, tried: list[Tried], programs: int, trainings: int, tolerance: float
+) -> Search:
+    """Learn at prices until the mixture is the best there is; adds to what was tried."""
+    limits = search.limits
+
+    def learn(prices: FloatArray) -> PlayedColumn:
+        by_channel = search.by_channel(prices)
+        same = [one for one in tried[programs:] if one.prices == by_channel]
+        if not same:
+            same.append(search.tried(by_channel))
+            tried.append(same[0])
+        return same[0].used.column(limits)
+
+    bounds = np.array([0.0 if one.per == SEND else one.at_most for one in limits])
+    known = [one.used.column(limits) for one in tried]
+    return search_prices(learn, known, bounds, trainings, tolerance)
 
 
 def _chosen(
@@ -205,7 +222,7 @@ def _judged(search: PriceSearch, chosen: Tried) -> Used:
 
 def _frontier(tried: Sequence[Tried]) -> tuple[FrontierPoint, ...]:
     """The best mixtures over budgets up to what the most valuable policy uses up."""
-    columns = [Column(one.used.value, np.array([one.used.mixed])) for one in tried]
+    columns = [PlayedColumn(one.used.value, np.array([one.used.mixed])) for one in tried]
     least = min(float(one.use[0]) for one in columns)
     end = float(max(columns, key=lambda one: one.value).use[0])
     points = []

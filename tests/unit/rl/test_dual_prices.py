@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from nurture_rl.errors import FitError, ShapeError
-from nurture_rl.rl.dual_prices import Column, priced, search_prices
+from nurture_rl.rl.dual_prices import PlayedColumn, priced, search_prices
 
-NOTHING = Column(0.0, np.zeros(1))
+NOTHING = PlayedColumn(0.0, np.zeros(1))
 
 
-def column(value: float, *use: float) -> Column:
-    return Column(value, np.array(use))
+def column(value: float, *use: float) -> PlayedColumn:
+    return PlayedColumn(value, np.array(use))
 
 
 class Crowd:
@@ -23,9 +23,11 @@ class Crowd:
         self.gain = rng.exponential(1.0, n) - 0.3
         self.use = rng.uniform(0.2, 1.0, (n, k))
 
-    def learn(self, prices: np.ndarray) -> Column:
+    def learn(self, prices: np.ndarray) -> PlayedColumn:
         sent = self.gain > self.use @ prices
-        return Column(float((self.gain * sent).mean()), (self.use * sent[:, None]).mean(axis=0))
+        return PlayedColumn(
+            float((self.gain * sent).mean()), (self.use * sent[:, None]).mean(axis=0)
+        )
 
     def best(self, limits: np.ndarray) -> float:
         """The value of the best randomised choice, by the whole linear program."""
