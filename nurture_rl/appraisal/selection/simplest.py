@@ -100,8 +100,7 @@ def simplest(
     ranked = behind[: len(known)]
     enough = next((one for one in ranked if one.at_most <= tolerance), None)
     # The best by estimate is never shown to be beaten; where it is none to recommend, the last is.
-    open_ = next((one for one in ranked if one.at_least <= tolerance), ranked[-1])
-    chosen = enough or open_
+    chosen = enough or next((one for one in ranked if one.at_least <= tolerance), ranked[-1])
     return SimplestChoice(
         tolerance=tolerance,
         level=family.level,
