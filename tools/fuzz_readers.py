@@ -42,6 +42,14 @@ tables:
 """
 
 
+_RULES = """events: [sent, open, click, reply]
+properties: [a]
+purposes: {reply: web}
+keep_days: 2
+pseudonyms: ../key
+"""
+
+
 def make_log(folder: Path, seed: str) -> None:
     """Write a log's raw files; damage some of them."""
     luck = random.Random(seed)
@@ -60,6 +68,10 @@ def make_log(folder: Path, seed: str) -> None:
         form, rows = luck.choice(("csv", "jsonl", "parquet")), raw_files.events(luck, 40)
         raw_files.write(folder / f"{_MAPPED}.{form}", form, rows, luck)
         (folder / f"{_MAPPED}.map.yaml").write_text(_MAPPING.format(form=form), "utf-8")
+    if luck.random() < 0.2:
+        (folder / "privacy.yaml").write_text(_RULES, "utf-8")
+        (folder.parent / "key").write_text("0123456789abcdef", "utf-8")
+        (folder.parent / "key").chmod(0o600)
     for path in sorted(folder.iterdir()):
         hurts = (0, 0, 0, 0, 0, 1) if path.suffix in (".parquet", ".gz") else (0, 0, 1, 2, 20)
         for _ in range(luck.choice(hurts)):

@@ -34,6 +34,7 @@ UNKNOWN = "a message that the journey does not have"
 NO_EPISODE = "a contact that never entered"
 BEFORE = "before the contact entered"
 AFTER = "after the episode's end"
+_TOLD = 3  # messages named in a sentence
 BECAME = (DECIDED, SECOND, UNKNOWN, NO_EPISODE, BEFORE, AFTER)
 
 
@@ -44,6 +45,9 @@ class PastDecisions:
     decisions: pa.Table  # checked rows; propensity null, probabilities 0, mask all True
     sends: Mapping[str, int]  # by what became of them, all of `BECAME`; they sum to the log's sends
     episodes: int
+    # Of the decisions to send, by message: those that went after something rewarded in their own
+    # bin. Messages without any are left out.
+    after_outcome: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,16 @@ class _Episodes:
     anchor_us: IntArray  # local midnight before it
     first: IntArray  # bin of the entry
     last: IntArray  # bin of the last decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Sends:
+    """The sends that are decisions; all [k]."""
+
+    contact: IntArray
+    local_us: IntArray  # when it went, local wall time
+    begins_us: IntArray  # its bin, or what followed the entry in it
+    message: NDArray[np.object_]
 
 
 def past_decisions(
@@ -70,7 +84,9 @@ def past_decisions(
 
     An episode begins with an entry: an event of the signal `entry`, or of those by which the
     journey enrols, or else the contact's first event. It is anchored at the local midnight before,
-    and ends with a terminal signal, the horizon or the log. Then the next entry begins another.
+    and ends with a terminal signal, the horizon or the last bin that was over when the log ended:
+    of a later one nobody knows yet whether mail went. Then the next entry begins another, after the
+    rest of the journey's enrolment; where that names none, nobody comes twice.
     Every bin from the entry's to the end has a decision at its start: `send:MESSAGE@SLOT` where a
     mail of one of the journey's messages went in the bin, at the slot nearest to its hour; else
     `pause:1`. Of several sends in one bin the first is the decision.
@@ -98,7 +114,7 @@ def past_decisions(
             "begins; name another signal by data.entry"
         )
     row_start = np.concatenate([[0], np.cumsum(episodes.last - episodes.first + 1)])
-    action, sends = _actions(events, known, journey, episodes, row_start)
+    action, sends, chosen = _actions(events, known, journey, episodes, row_start)
     if not sends[DECIDED]:
         told = "; ".join(f"{count} of {what}" for what, count in sends.items() if count)
         raise LogError(
@@ -107,7 +123,8 @@ def past_decisions(
             f"{told or 'no sends'}; map the message column with its values"
         )
     table = _table(known, journey, episodes, row_start, action)
-    return PastDecisions(table, sends, len(episodes.contact))
+    after = _after_outcome(events, known, journey, chosen)
+    return PastDecisions(table, sends, len(episodes.contact), after)
 
 
 def with_topics(events: pa.Table, journey: Journey) -> pa.Table:
@@ -126,11 +143,20 @@ def told_sends(past: PastDecisions) -> list[str]:
         f"{count} of {what}" for what, count in past.sends.items() if count and what != DECIDED
     ]
     rest = f"; the others are none: {', '.join(others)}" if others else ""
-    return [
+    said = [
         f"the decisions are reconstructed from sends: {counted(len(past.decisions), 'decision')} "
         f"in {counted(past.episodes, 'episode')}, {past.sends[DECIDED]} of "
         f"{counted(total, 'send')} are decisions{rest}"
     ]
+    if late := past.after_outcome:
+        named = sorted(late, key=lambda one: (-late[one], one))[:_TOLD]
+        said.append(
+            f"{sum(late.values())} of {past.sends[DECIDED]} decisions to send went after something "
+            f"rewarded in their own bin ({', '.join(f'{late[one]} of {one}' for one in named)}): "
+            "mail that answers an outcome is credited with it here; leave such messages out of the "
+            "mapping, or give the journey shorter bins"
+        )
+    return said
 
 
 def _entries(journey: Journey, entry: str | None) -> tuple[str, ...]:
@@ -164,7 +190,8 @@ def _episodes(
     ending = contact_times(named.contact[ends], named.local_us[ends])
     end_us = named.local_us[ends]
     clock = journey.clock
-    rest_us = round(_rest_days(journey) * DAY_US)
+    rest_days = 0.0 if journey.enrolment is None else journey.enrolment.rest_days
+    rest_us = round((rest_days or 0.0) * DAY_US)
     people = np.arange(len(known.ids))
     free = np.full(len(people), np.iinfo(np.int64).min)
     found: list[_Episodes] = []
@@ -182,20 +209,15 @@ def _episodes(
         )
         over = np.where(ended != NONE, np.minimum(end_bin, clock.horizon - 1), clock.horizon - 1)
         read = clock.bin_of(local_times(np.full(len(people), as_of_us), people, known), anchor_us)
-        last = np.minimum(over, read)
+        last = np.minimum(over, read - 1)
         found.append(_Episodes(people, entry_us, anchor_us, first, last))
         free = anchor_us + clock.start_us(over + 1) + rest_us
-        if not entries:  # a first event comes once
+        if not entries or rest_days is None:  # a first event comes once
             break
     joined = [np.concatenate([getattr(one, name) for one in found]) for name in _Episodes.__slots__]
     order = np.lexsort((joined[1], joined[0]))
     kept = order[joined[4][order] >= joined[3][order]]
     return _Episodes(*(part[kept] for part in joined))
-
-
-def _rest_days(journey: Journey) -> float:
-    rest = None if journey.enrolment is None else journey.enrolment.rest_days
-    return rest or 0.0
 
 
 def _actions(
@@ -204,8 +226,8 @@ def _actions(
     journey: Journey,
     episodes: _Episodes,
     row_start: IntArray,
-) -> tuple[NDArray[np.object_], dict[str, int]]:
-    """The action of each row, and what became of the sends."""
+) -> tuple[NDArray[np.object_], dict[str, int], _Sends]:
+    """The action of each row, what became of the sends, and those that are decisions."""
     catalog = ActionCatalog.of(journey)
     mails = events.filter(pc.equal(events["type"], "sent"))
     contact, local = _moments(mails, known)
@@ -231,7 +253,28 @@ def _actions(
     hours = (local[chosen] % DAY_US) / HOUR_US
     action[rows[chosen]] = _slotted(catalog, message[chosen], hours)
     counts = {what: int((became == what).sum()) for what in BECAME}
-    return action, counts
+    begins = np.maximum(
+        episodes.anchor_us[of[chosen]] + journey.clock.start_us(step[chosen]),
+        episodes.entry_us[of[chosen]] + 1,  # what enters is no outcome
+    )
+    return action, counts, _Sends(contact[chosen], local[chosen], begins, message[chosen])
+
+
+def _after_outcome(
+    events: pa.Table, known: DecidedContacts, journey: Journey, sends: _Sends
+) -> dict[str, int]:
+    """How many sends of each message went after something rewarded in their own bin."""
+    rewarded = {channel.partition(".")[0] for channel, weight in journey.reward.weights if weight}
+    ours = [one.name in rewarded and not one.by_action for one in journey.signals]
+    found, _, _ = signal_events(events, known, journey)
+    of = np.array(ours, bool)[found.signal]
+    if not of.any():
+        return {}
+    at = found.local_us[of]
+    place = contact_times(found.contact[of], at).before(sends.contact, sends.local_us)
+    late = (place != NONE) & (at[np.maximum(place, 0)] >= sends.begins_us)
+    names, counts = np.unique(sends.message[late].astype(str), return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def _slotted(

@@ -191,6 +191,8 @@ def _by_arrow(data: bytes, extent: _Extent, shape: _Shape) -> CsvBlock | None:
     piece = data[extent.starts[0] : extent.ends[-1]]
     if b"\0" in piece or not _is_text(piece):
         return None
+    if piece.startswith(BOM_UTF8):  # Arrow takes away one; here it is a cell's own
+        piece = BOM_UTF8 + piece
     odd: list[int] = []
 
     def note(row: pa_csv.InvalidRow) -> str:

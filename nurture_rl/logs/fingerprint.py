@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nurture_rl.logs.in_turn import in_turn
+
+_Chunks = Callable[[], Iterable[pa.Array]]  # of a column, each time that it is called
 _KEPT_GROUPS = 16  # row groups of which a column is kept while it is read several times
 
 
@@ -44,26 +48,40 @@ def fingerprint(tables: Mapping[str, pa.Table | Path]) -> str:
 
 def _add_file(digest: _Hash, name: str, path: Path) -> None:
     with pq.ParquetFile(path) as file:
-        digest.update(f"{name} {file.metadata.num_rows}\n".encode())
-        for field in file.schema_arrow:
-            digest.update(f"{field.name} {field.type}\n".encode())
-            _add(digest, _column_of(file, field.name))
+        metadata, schema = file.metadata, file.schema_arrow
+    digest.update(f"{name} {metadata.num_rows}\n".encode())
+    columns = [_Column(path, metadata, field.name) for field in schema]
+    if metadata.num_row_groups == 1:  # then several columns are read at once, else several groups
+        whole: Iterator[_Chunks] = (partial(list, one) for one in in_turn(list, columns))
+    else:
+        whole = (one.kept() for one in columns)
+    for field, chunks in zip(schema, whole, strict=True):
+        digest.update(f"{field.name} {field.type}\n".encode())
+        _add(digest, chunks)
 
 
-def _column_of(file: pq.ParquetFile, name: str) -> Callable[[], Iterable[pa.Array]]:
-    """What gives the column's chunks, again and again; it keeps them where they are few."""
+class _Column:
+    """A column of a Parquet file, group by group, as often as it is gone through."""
 
-    def read() -> Iterator[pa.Array]:
-        for i in range(file.num_row_groups):
-            yield file.read_row_group(i, columns=[name])[name].combine_chunks()
+    def __init__(self, path: Path, metadata: pq.FileMetaData, name: str) -> None:
+        self._path, self._metadata, self._name = path, metadata, name
 
-    if file.num_row_groups > _KEPT_GROUPS:
-        return read
-    chunks = list(read())
-    return lambda: chunks
+    def __iter__(self) -> Iterator[pa.Array]:
+        return in_turn(self._group, range(self._metadata.num_row_groups))
+
+    def kept(self) -> _Chunks:
+        """What gives the chunks; it keeps them where they are few."""
+        if self._metadata.num_row_groups > _KEPT_GROUPS:
+            return self.__iter__
+        return partial(list, list(self))
+
+    def _group(self, number: int) -> pa.Array:
+        with pq.ParquetFile(self._path, metadata=self._metadata) as file:
+            read = file.read_row_group(number, columns=[self._name], use_threads=False)
+        return read[self._name].combine_chunks()
 
 
-def _add(digest: _Hash, chunks: Callable[[], Iterable[pa.Array]]) -> None:
+def _add(digest: _Hash, chunks: _Chunks) -> None:
     """A column: which cells are there, then how long each is, then what each says."""
     valid = [np.zeros(0, np.bool_), *(np.asarray(chunk.is_valid()) for chunk in chunks())]
     digest.update(np.packbits(np.concatenate(valid)).tobytes())

@@ -33,6 +33,15 @@ class SamePerson:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRules:
+    """What domains of addresses say of companies."""
+
+    aliases: Mapping[str, str]  # domain, also of a part of a company → account
+    free_mail: frozenset[str]  # domains that make no account, beside the known ones
+    columns: tuple[str, ...]  # attributes of contacts that hold addresses, beside keys email:...
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRules:
     """How a log's contacts are told apart and brought together."""
 
@@ -40,6 +49,7 @@ class IdentityRules:
     since: str | None  # column that says when a contact row was known; None: always
     not_the_same: tuple[tuple[str, str], ...]  # contact ids or keys
     the_same: tuple[SamePerson, ...]
+    accounts: AccountRules | None  # None: domains make no accounts
 
 
 def load_identity(folder: Path) -> IdentityRules | None:
@@ -64,6 +74,7 @@ def load_identity(folder: Path) -> IdentityRules | None:
         None if since == ALWAYS else since,
         tuple((one[0], one[1]) for one in _pairs(f, "not_the_same", (2,))),
         tuple(_same(f, one) for one in _pairs(f, "the_same", (2, 3))),
+        _accounts(f.mapping("accounts", {})) if f.has("accounts") else None,
     )
     f.finish()
     forbidden = {frozenset(pair) for pair in rules.not_the_same}
@@ -73,6 +84,17 @@ def load_identity(folder: Path) -> IdentityRules | None:
     if problems:
         told = "\n  ".join(one.removeprefix("identity.") for one in problems)
         raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
+    return rules
+
+
+def _accounts(f: Fields) -> AccountRules:
+    aliases = f.mapping("aliases", {})
+    rules = AccountRules(
+        {str(name).lower(): aliases.name_text(name) for name in aliases.data},
+        frozenset(str(one).lower() for one in f.items("free_mail", [])),
+        tuple(str(one) for one in f.items("columns", [])),
+    )
+    f.finish()
     return rules
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import pyarrow as pa
 
-from nurture_rl.logs.quarantine import BadLine
+from nurture_rl.logs.quarantine import BadLine, shown
 from nurture_rl.logs.schema import TableKind, raw_schema
 
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -48,7 +48,7 @@ def read_jsonl(
                 row, extra = _with_extras(line, record)
             except _UNREADABLE as error:
                 reason = _reason(error)
-                bad.append(BadLine(number, reason, line.decode(errors="backslashreplace").strip()))
+                bad.append(BadLine(number, reason, shown(line)))
                 continue
         rows.append(msgspec.structs.astuple(row))
         extras.append(extra)

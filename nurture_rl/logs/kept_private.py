@@ -98,6 +98,7 @@ class PrivateLog:
             rows={kind: _renamed(table, key) for kind, table in rows.items()},
             identities=_renamed_identities(found.identities, key),
             merges=_renamed(found.merges, key).sort_by(MERGE_ORDER),
+            accounts=_renamed_accounts(found.accounts, key),
         )
 
 
@@ -221,6 +222,14 @@ def _renamed(rows: pa.Table, key: bytes) -> pa.Table:
     flat = _each_text(pa.chunked_array([keys.flatten()]), _hidden_key(key))
     keys = pa.ListArray.from_arrays(_offsets(keys), flat, mask=keys.is_null())
     return with_column(rows, "keys", keys)
+
+
+def _renamed_accounts(accounts: pa.Table | None, key: bytes) -> pa.Table | None:
+    """Accounts without the domains that their pseudonyms stand for."""
+    if accounts is None:
+        return None
+    nothing = pa.nulls(len(accounts), pa.string())
+    return with_column(_renamed(accounts, key), "domain", nothing).sort_by("contact_id")
 
 
 def _renamed_identities(old: Identities, key: bytes) -> Identities:

@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 
 BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
 SHARED_ONLY = "shared keys only: each is linked to too many others to say whose row this is"
+LONGEST_LINE = 100_000  # bytes of a line that cannot be read, of which all is kept
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -30,15 +31,31 @@ class BadLine:
 
 
 def quarantine_lines(file: str, kind: TableKind, lines: Sequence[BadLine]) -> pa.Table:
-    """The quarantine rows of unreadable lines; `raw` is the line as one JSON string."""
+    """The quarantine rows of unreadable lines; `raw` is the line as one JSON string.
+
+    Of a line longer than `LONGEST_LINE` its begin is kept, and how long it was: one that is damaged
+    may be as long as the file.
+    """
     columns = [
         [file] * len(lines),
         [bad.line for bad in lines],
         [kind.value] * len(lines),
         [bad.reason for bad in lines],
-        [msgspec.json.encode(bad.text).decode() for bad in lines],
+        [msgspec.json.encode(_begin(bad.text)).decode() for bad in lines],
     ]
     return pa.table(columns, schema=QUARANTINE)
+
+
+def shown(line: bytes) -> str:
+    """A line that cannot be read, as text; a long one as `quarantine_lines` keeps it."""
+    text = line[:LONGEST_LINE].decode(errors="backslashreplace").strip()
+    return text if len(line) <= LONGEST_LINE else f"{text}... ({len(line)} bytes)"
+
+
+def _begin(text: str) -> str:
+    if len(text) <= 5 * LONGEST_LINE:  # of bytes that are no text each is four signs
+        return text
+    return f"{text[:LONGEST_LINE]}... ({len(text)} characters)"
 
 
 def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, pa.Table]:

@@ -87,8 +87,11 @@ def read_cells(path: Path, kind: TableKind) -> Iterator[RawCells]:
     Decisions in JSONL are one part: how one of them writes its lists tells how all are read.
 
     Raises:
-        LogError: the file's suffix is unknown, or the file as a whole cannot be read.
+        LogError: the file's suffix is unknown, its name is no text, or the file as a whole cannot
+            be read.
     """
+    if path.name.encode(errors="replace").decode() != path.name:  # no table could name it
+        raise LogError(f"expected a file name in UTF-8, got {path.name!a}; rename it")
     known = [field.name for field in raw_schema(kind)][:-2]
     try:
         yield from _find(path, known, kind)

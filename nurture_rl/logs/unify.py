@@ -19,6 +19,7 @@ from nurture_rl.identity.resolve import (
     assign_contacts,
 )
 from nurture_rl.logs.changed_columns import with_column
+from nurture_rl.logs.domain_accounts import with_domain_accounts
 from nurture_rl.logs.identity_rules import IdentityRules
 from nurture_rl.logs.joined_people import joined_people
 from nurture_rl.logs.quarantine import SHARED_ONLY, reason_where, sift
@@ -36,6 +37,7 @@ class Unified:
     quarantine: pa.Table  # rows that carry only shared keys
     identities: Identities
     merges: pa.Table  # of `MERGES`
+    accounts: pa.Table | None  # of `ACCOUNTS`; None: no rules make accounts of domains
     notes: tuple[str, ...]  # what rules of identity did
 
 
@@ -85,8 +87,12 @@ def unify(
         rows[kind], bad = _named(told[kind], kind, assign_contacts(part, identities))
         refused.append(bad)
     named = assign_contacts(records[-2], identities)
-    quarantine = pa.concat_tables(refused)
-    return Unified(rows, named, quarantine, identities, joined.merges, joined.notes)
+    quarantine, accounts, notes = pa.concat_tables(refused), None, joined.notes
+    if rules is not None and rules.accounts is not None:
+        given = with_domain_accounts(rows[TableKind.CONTACTS], identities, rules.accounts)
+        rows[TableKind.CONTACTS], accounts = given.contacts, given.accounts
+        notes += given.notes
+    return Unified(rows, named, quarantine, identities, joined.merges, accounts, notes)
 
 
 def identity_table(identities: Identities) -> pa.Table:

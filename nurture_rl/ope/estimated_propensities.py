@@ -64,6 +64,7 @@ class ProgrammeLog:
     action: IntArray  # [N]
     step: IntArray  # bin of the episode, [N]
     cluster: IntArray  # account, or contact, of each decision, [N]
+    wait: int = 0  # position of the action that sends nothing
 
 
 def estimated_propensities(log: ProgrammeLog) -> EstimatedPropensities:
@@ -120,15 +121,15 @@ def estimated_propensities(log: ProgrammeLog) -> EstimatedPropensities:
 
 def _fixed_steps(log: ProgrammeLog, possible: BoolArray, free: BoolArray) -> tuple[FixedStep, ...]:
     found = []
-    waits = np.bincount(log.action).argmax()  # what a programme does most is to wait
     for step in np.unique(log.step[free]).tolist():
         here = np.flatnonzero(free & (log.step == step))
         count = np.bincount(log.action[here], minlength=log.mask.shape[1])
-        most = int(count.argmax())
-        could = int(possible[here, most].sum())
-        share = float(count[most] / could)
-        if most != waits and could >= _FEW and share >= FIXED:
-            found.append(FixedStep(int(step), most, share, could))
+        could = possible[here].sum(axis=0)
+        share = np.where(could >= _FEW, count / np.maximum(could, 1), 0.0)
+        share[log.wait] = 0.0  # a bin without mail is none of a fixed programme's
+        most = int(share.argmax())
+        if share[most] >= FIXED:
+            found.append(FixedStep(int(step), most, float(share[most]), int(could[most])))
     return tuple(found)
 
 

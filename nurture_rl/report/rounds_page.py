@@ -97,19 +97,16 @@ def answers(record: RoundsRecord) -> list[tuple[str, str]]:
 
 
 def _cost(record: RoundsRecord) -> str:
-    """Value lost in all rounds: by the truth where it is known, else by the fitted world."""
-    true = [None if one.truth is None else one.truth.exploration_cost for one in record.rounds]
-    costs = true if None not in true else [one.exploration_cost for one in record.rounds]
+    """Value lost in all rounds, which only a world that knows the truth can tell."""
     known = [
-        cost.value * one.contacts
-        for one, cost in zip(record.rounds, costs, strict=True)
-        if cost is not None
+        (one.truth.exploration_cost.value * one.contacts, one.contacts)
+        for one in record.rounds
+        if one.truth is not None
     ]
     if not known:
-        return "Nobody can say: the policy that ran was not played."
-    judge = "in truth" if None not in true else "by the fitted worlds"
-    each = sum(known) / sum(one.contacts for one in record.rounds)
-    return f"{shown(sum(known))} {record.unit} {judge}, {shown(each)} a contact."
+        return "Nobody can say: the truth is not known."
+    lost, contacts = (sum(part) for part in zip(*known, strict=True))
+    return f"{shown(lost)} {record.unit} in truth, {shown(lost / contacts)} a contact."
 
 
 def _tables(record: RoundsRecord) -> list[Table]:
@@ -118,7 +115,7 @@ def _tables(record: RoundsRecord) -> list[Table]:
 
 def _ran(record: RoundsRecord) -> Table:
     names = tuple(dict.fromkeys(name for one in record.rounds for name in one.amounts))
-    head = ("Round", "Ran", "Left to chance", "Contacts", "Earned a contact", "Lost by exploring")
+    head = ("Round", "Ran", "Left to chance", "Contacts", "Earned a contact")
     rows = tuple(
         (
             str(one.number),
@@ -126,7 +123,6 @@ def _ran(record: RoundsRecord) -> Table:
             percent(one.exploration),
             count(one.contacts),
             _shown(one.earned),
-            _shown(one.exploration_cost),
             *(shown(one.amounts.get(name)) for name in names),
         )
         for one in record.rounds
@@ -156,7 +152,7 @@ def _judged(record: RoundsRecord) -> Table:
         )
         for one in record.rounds
     )
-    caption = f"What the gate was asked, {record.unit} per contact"
+    caption = f"What the gate was asked, with the exploration of the round, {record.unit} a contact"
     return Table(caption, head, rows, frozenset({1, 7, 8}))
 
 
@@ -208,7 +204,7 @@ def _picture(record: RoundsRecord) -> bytes:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         rounds = record.rounds
-        _band(axes, rounds, "the programme by the log, without exploration", drawing.BLUE)
+        _band(axes, rounds, "what ran, by the log of all rounds", drawing.BLUE)
         _points(axes, rounds)
         _truth_line(axes, rounds)
         for one in rounds:
@@ -254,4 +250,11 @@ def _truth_line(axes: Axes, rounds: Sequence[RoundRecord]) -> None:
     last, truth = known[-1]
     at = [*(number for number, _ in known), last + 1]
     values = [*(one.programme.value for _, one in known), truth.next_programme.value]
-    axes.step(at, values, where="mid", color=drawing.INK, label="its true value", linewidth=1.2)
+    axes.step(
+        at,
+        values,
+        where="mid",
+        color=drawing.INK,
+        label="true value of the programme without exploration",
+        linewidth=1.2,
+    )

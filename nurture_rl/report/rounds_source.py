@@ -41,11 +41,10 @@ class RoundRecord:
     amounts: Mapping[str, float]  # sends and harms per contact of the round
     pooled: int  # contacts of all rounds that were learned from and judged by
     held_out: int  # of those, contacts that judged
-    exploration_cost: ValueBand | None  # by the fitted world
-    programme_value: ValueBand | None  # without exploration, by the log; None: not carried
+    programme_value: ValueBand | None  # as it ran, by the log of all rounds; None: not carried
     challenger: str | None
-    challenger_value: ValueBand | None  # by the log
-    gain: ValueBand | None  # challenger less programme, by the log
+    challenger_value: ValueBand | None  # by the log, with the exploration of the round
+    gain: ValueBand | None  # the second less the first, by the log
     level: float  # of the gain's interval
     effective_sample: float | None  # episodes of the log that speak of the challenger
     verdict: str  # of the gate: `released`, `rules_are_enough` or `refused`

@@ -44,6 +44,7 @@ def _written(journey: Journey, ingested: Path, out: Path) -> None:
         summary,
         _read(ingested / "decisions.json"),
         journey,
+        pq.read_table(tables / "merges.parquet"),
     )
     title = (
         f"{journey.title}: {len(events):,} events and {len(decisions):,} decisions of "

@@ -229,6 +229,7 @@ def _seen(table: pa.Table, catalog: ActionCatalog) -> ProgrammeLog:
         action=catalog.indices(table["action"].to_pylist()),
         step=np.asarray(table["step"], np.int64),
         cluster=np.unique(_text(table["cluster"]), return_inverse=True)[1].astype(np.int64),
+        wait=catalog.wait,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from nurture_rl.codec import read_record
 from nurture_rl.report.rounds_source import RoundsRecord
+from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.release import RELEASED, asked_gate
 from nurture_rl.workflow.rounds import round_verdict
 from tests.pipeline.in_process import TINY, nurture
@@ -56,6 +57,12 @@ def test_what_is_released_logs_the_next_round_and_a_killed_run_ends_in_the_same_
     assert first.truth is not None
     assert second.truth is not None
     assert first.truth.next_programme == second.truth.programme
+    cost = first.truth.exploration_cost.value
+    assert cost == pytest.approx(first.truth.programme.value - first.truth.explored.value)
+    evaluated = read_evaluated(stage(tmp_path, "evaluation")[0])
+    compared = evaluated.simulator.policies["champion"].value, evaluated.simulator.logged
+    assert compared[1] is not None
+    assert compared[0] == compared[1].value  # what is beaten is what ran, with its exploration
     learned = stage(tmp_path, "policy-linear_thompson")[0].name
     last = json.loads((stage(tmp_path, "round")[-1] / "next.json").read_text("utf-8"))
     assert last["spec"]["anchor"]["policy"]["policy"] == {"kind": "model", "name": learned}

@@ -12,6 +12,7 @@ from nurture_rl.appraisal.health.decisions_health import decisions_health, skew
 from nurture_rl.appraisal.health.events_health import events_health
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
 from nurture_rl.appraisal.health.mail_visits import lost_visits
+from nurture_rl.appraisal.health.people_health import people_health
 from nurture_rl.appraisal.health.source_reach import apart, source_reach
 from nurture_rl.appraisal.health.stages_health import stages_health
 
@@ -27,6 +28,7 @@ def diagnosis(
     summary: Mapping[str, Any],
     about: Mapping[str, Any],
     journey: Journey,
+    merges: pa.Table | None = None,
 ) -> tuple[LogFinding, ...]:
     """Everything that is wrong, what forbids learning first.
 
@@ -38,8 +40,10 @@ def diagnosis(
         summary: `summary.json` of the ingestion.
         about: `decisions.json` of the ingestion.
         journey: of the log.
+        merges: which contacts became one; None: nothing is said of them.
     """
     found = list(_intake(summary))
+    found += () if merges is None else people_health(merges, len(contacts))
     found += events_health(events, contacts, journey)
     found += lost_visits(events)
     found += apart(source_reach(events, decisions, journey))

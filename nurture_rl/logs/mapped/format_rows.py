@@ -23,7 +23,7 @@ from nurture_rl.logs.jsonl import read_jsonl
 from nurture_rl.logs.mapped.file_cells import decoded
 from nurture_rl.logs.mapped.mapping_file import FileMapping, plain_cell
 from nurture_rl.logs.mapped.translating import LEFT_OUT
-from nurture_rl.logs.quarantine import BadLine, quarantine_lines
+from nurture_rl.logs.quarantine import BadLine, quarantine_lines, shown
 from nurture_rl.logs.readers import RawCells, RawTable, typed
 from nurture_rl.logs.reported.known_formats import FORMATS
 from nurture_rl.logs.reported.report_format import (
@@ -138,8 +138,7 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
         try:
             yield number, read_report(_line_in, line)
         except UNREADABLE as error:
-            text = line.decode(errors="backslashreplace").strip()
-            yield number, BadLine(number, f"malformed: {error}", text)
+            yield number, BadLine(number, f"malformed: {error}", shown(line))
 
 
 def _translated(

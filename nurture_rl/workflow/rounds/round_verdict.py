@@ -9,23 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
+from nurture_envs.simulation import Simulation
+from nurture_envs.worlds.reference import reference_world
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.learned.scored import CORE
+from nurture_rl.ope.log import FloatArray
+from nurture_rl.policies.build import build_policy
 from nurture_rl.release.gate import RULES
 from nurture_rl.report.rounds_source import RoundRecord, RoundTruth, ValueBand
-from nurture_rl.workflow.judges import Evaluated, read_evaluated
+from nurture_rl.workflow.judges import TRUTH_SEED, Evaluated, read_evaluated
+from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.raw_folder import write_json
 from nurture_rl.workflow.release import RELEASED, asked_gate
 from nurture_rl.workflow.rounds.pooled_log import LoggedRound
 from nurture_rl.workflow.rounds.round_counts import RoundCounts, counted_round, drift_between
-from nurture_rl.workflow.simulated import WorldJudge, WorldRow
+from nurture_rl.workflow.simulated import Played, bound, play_members
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.config import Settings
     from nurture_rl.workflow.stages import Say
 
-CHAMPION = "champion"  # what a round calls the programme that runs, without its exploration
+CHAMPION = "champion"  # what a round calls the policy that ran, with its exploration
+_LEVEL = 0.95  # of true values
 ROUND, NEXT = "round.json", "next.json"  # files of the stage
 
 
@@ -79,7 +85,10 @@ def write_verdict(
     for line in drift:
         say(f"  drift: {line}")
     record = _record(evaluated, decided, ran, counts[-1], follows)
-    write_record(replace(record, drift=drift), out / ROUND)
+    name, stages = decided["candidate"], judged.evaluation.parent
+    challenger = None if name is None else _unexplored(judged.policies[name])
+    truth = _truth(ran, challenger, follows, journey, run, stages)
+    write_record(replace(record, drift=drift, truth=truth), out / ROUND)
 
 
 def next_programme(folder: Path) -> Programme:
@@ -98,11 +107,14 @@ def _next(decided: Mapping[str, Any], ran: Ran, policies: Mapping[str, Path]) ->
     name = decided["exported"]
     if name is None or name == CHAMPION:
         return ran.programme
-    folder = policies[name]
+    spec = _unexplored(policies[name])
+    return Programme(name if decided["verdict"] == RULES else f"{name} of round {ran.number}", spec)
+
+
+def _unexplored(folder: Path) -> Any:
+    """A policy of the round as it would run without exploration."""
     spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
-    if decided["verdict"] == RULES:
-        return Programme(name, spec)
-    return Programme(f"{name} of round {ran.number}", _of_stage(spec, folder.name))
+    return _of_stage(spec["policy"], folder.name)
 
 
 def _of_stage(spec: Any, stage: str) -> Any:
@@ -127,7 +139,6 @@ def _record(
     if told is not None and told.difference is not None:
         interval = told.difference.interval
         gain = ValueBand(told.difference.value, interval.lower, interval.upper)
-    logged = evaluated.simulator.logged
     released = decided["verdict"] == RELEASED
     return RoundRecord(
         number=ran.number,
@@ -138,7 +149,6 @@ def _record(
         amounts=counts.amounts,
         pooled=evaluated.contacts.training + evaluated.contacts.held_out,
         held_out=evaluated.contacts.held_out,
-        exploration_cost=None if logged is None else _less(logged),
         programme_value=_by_the_log(appraisal, CHAMPION),
         challenger=name,
         challenger_value=None if name is None else _by_the_log(appraisal, name),
@@ -149,9 +159,7 @@ def _record(
         reasons=() if released else tuple(one["sentence"] for one in decided["causes"]),
         drift=(),
         next_programme=follows.name,
-        truth=None
-        if evaluated.truth is None
-        else _truth(evaluated.truth, name, decided["exported"]),
+        truth=None,
     )
 
 
@@ -165,24 +173,41 @@ def _by_the_log(appraisal: Appraisal, name: str) -> ValueBand | None:
     return ValueBand(told.estimate.value, told.interval.lower, told.interval.upper)
 
 
-def _truth(world: WorldJudge, challenger: str | None, exported: str | None) -> RoundTruth:
-    assert world.logged is not None, "the policy that ran is known"
-    champion = world.policies[CHAMPION]
-    follows = world.policies[exported or CHAMPION]
+def _truth(
+    ran: Ran, challenger: Any, follows: Programme, journey: Journey, run: Settings, stages: Path
+) -> RoundTruth:
+    """All of them in the reference world, on the same contacts and luck.
+
+    Args:
+        ran: what ran.
+        challenger: its description, without exploration; None: nobody was put forward.
+        follows: what runs next.
+        journey: of the programme.
+        run: how many contacts are played.
+        stages: where the learned parts lie.
+    """
+    world, contacts = Simulation(reference_world(journey)), run.run.simulation.truth_contacts
+    context = context_beside(stages, journey)
+    played: dict[str, Played] = {}
+
+    def of(spec: Any) -> Played:
+        key = json.dumps(spec, sort_keys=True)
+        if key not in played:
+            policy = build_policy(spec, context)
+            played[key] = play_members([world], policy, [TRUTH_SEED], contacts)
+        return played[key]
+
+    programme, explored, after = of(ran.programme.spec), of(ran.logs[-1].logging), of(follows.spec)
     return RoundTruth(
-        programme=_value(champion),
-        explored=_value(world.logged),
-        exploration_cost=_less(world.logged),
-        challenger=None if challenger is None else _value(world.policies[challenger]),
-        next_programme=_value(follows),
-        change=ValueBand(follows.difference, follows.difference_lower, follows.difference_upper),
+        programme=_mean(programme.value),
+        explored=_mean(explored.value),
+        exploration_cost=_mean(programme.value - explored.value),
+        challenger=None if challenger is None else _mean(of(challenger).value),
+        next_programme=_mean(after.value),
+        change=_mean(after.value - programme.value),
     )
 
 
-def _value(row: WorldRow) -> ValueBand:
-    return ValueBand(row.value, row.lower, row.upper)
-
-
-def _less(explored: WorldRow) -> ValueBand:
-    """What exploration loses: the champion less the policy that ran."""
-    return ValueBand(-explored.difference, -explored.difference_upper, -explored.difference_lower)
+def _mean(values: FloatArray) -> ValueBand:
+    found = bound(values, _LEVEL)
+    return ValueBand(found.value, found.lower, found.upper)

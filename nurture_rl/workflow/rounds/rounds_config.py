@@ -45,11 +45,10 @@ class FirstRound:
     chance: Any  # what the decisions that are left to chance follow, in every round
     shares: tuple[float, ...]  # of decisions left to chance, by round
 
-    def explored(self, programme: Programme, place: int) -> dict[str, Any]:
-        """The description of a programme with the exploration of a round; the first has place 0."""
+    def explored(self, spec: Any, place: int) -> dict[str, Any]:
+        """A description with the exploration of a round; the first has place 0."""
         share = self.shares[place]
-        parts = {"policy": programme.spec, "other": self.chance}
-        return {"kind": "mixture", "share": share, **parts}
+        return {"kind": "mixture", "share": share, "policy": spec, "other": self.chance}
 
 
 def start_of(asked: RoundsSettings, logging: Any) -> FirstRound:
@@ -91,27 +90,30 @@ def start_of(asked: RoundsSettings, logging: Any) -> FirstRound:
 
 
 def settings_of_round(
-    checked: Settings, count: int, programme: Programme, logging: Any
+    checked: Settings, first: FirstRound, place: int, programme: Programme
 ) -> Settings:
     """The settings by which one round is learned from and judged.
 
-    The champion is what others are compared with, and the trust region is around the policy that
-    ran last, with its exploration. The gate's level is shared out among all rounds, so that it
-    holds for all of them together.
+    What is compared is what is served: each policy with the exploration of the round. Without it a
+    programme does what the log of others seldom did, and no log carries that. The trust region is
+    around the policy that ran last, with its exploration. The gate's level is shared out among all
+    rounds, so that it holds for all of them together.
 
     Args:
         checked: of the whole programme; `logged` stands for the policy that ran last.
-        count: of rounds.
-        programme: the champion.
-        logging: the policy that ran last.
+        first: how the programme began, and every round's exploration.
+        place: of the round; the first has 0.
+        programme: that ran.
     """
     run = checked.run
-    champion = PolicyConfig(name=CHAMPION, learner="none", spec=programme.spec)
-    level = simultaneous_level(run.release.level, count)
-    of_round = replace(
-        run,
-        policies={CHAMPION: champion, **run.policies},
-        release=replace(run.release, reference=CHAMPION, level=level),
-    )
+    ran = {CHAMPION: PolicyConfig(name=CHAMPION, learner="none", spec=programme.spec)}
+    policies = {
+        name: replace(one, spec=first.explored(one.spec, place))
+        for name, one in (ran | run.policies).items()
+    }
+    level = simultaneous_level(run.release.level, len(first.shares))
+    release = replace(run.release, reference=CHAMPION, level=level)
+    of_round = replace(run, policies=policies, release=release)
     learners = {CHAMPION: None, **checked.learners}
-    return with_logging(replace(checked, run=of_round, learners=learners), logging)
+    explored = first.explored(programme.spec, place)
+    return with_logging(replace(checked, run=of_round, learners=learners), explored)

@@ -117,11 +117,11 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
             f"left to chance, {asked.contacts} contacts{_left(number, asked.count, began)}"
         )
         PROGRESS.info("round %d of %d", number, asked.count)
-        ran = start.explored(programme, number - 1)
+        ran = start.explored(programme.spec, number - 1)
         given = (number, asked.contacts, ran, run.seeds.log)
         logs.append(logged_round(shop, run.data, journey, *given))
         pooled = pooled_log(shop, journey, logs, asked.earlier, run.data.held_out)
-        of_round = settings_of_round(checked, asked.count, programme, ran)
+        of_round = settings_of_round(checked, start, number - 1, programme)
         pipeline = RoundPipeline(of_round, crew.say, crew=crew, pooled=pooled)
         pipeline.begin()
         folder = judged_round(pipeline, Ran(number, programme, share, tuple(logs)))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.actions import ActionCatalog
+from nurture_envs.journey import Enrolment, FrequencyCap, Journey
 from nurture_envs.journey_file import load_journey
 from nurture_envs.simulation import Simulation
+from nurture_envs.stops import FORBIDDING_TYPES
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.features import decision_table
@@ -32,6 +37,7 @@ from nurture_rl.features.past_programme import (
 from nurture_rl.logs.adapters.reference_tables import write_reference_log
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.policies.build import PolicyContext, build_policy
+from nurture_rl.workflow.from_sends import Allowed, allow
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, events_table
 
@@ -129,14 +135,44 @@ def test_a_send_goes_to_the_nearest_slot() -> None:
     assert actions(found)[:3] == ["send:welcome@09", "send:welcome@15", "send:welcome@15"]
 
 
-def test_decisions_end_with_the_log() -> None:
+def test_decisions_end_with_the_last_bin_that_the_log_saw_to_its_end() -> None:
+    """Of the day on which a log ends nobody knows yet who gets no mail."""
     events = [
         on("ann", "2026-03-02 10:00", "page_view", page_category="pricing"),
         sent("ann", "2026-03-03 09:00"),
+        sent("ann", "2026-03-04 09:00"),
+        sent("bob", "2026-03-04 09:00"),
     ]
-    read = round(at("2026-03-04 12:00").timestamp()) * 1_000_000
-    assert len(past(events, entry="viewed", as_of_us=read).decisions) == 3
+
+    def read(moment: str) -> PastDecisions:
+        until = round(at(moment).timestamp()) * 1_000_000
+        return past(events, entry="viewed", as_of_us=until)
+
+    noon = read("2026-03-04 12:00")
+    assert actions(noon) == ["pause:1", "send:hello@now"]
+    assert noon.sends[AFTER] == 1
+    assert actions(read("2026-03-05 00:00")) == ["pause:1", "send:hello@now", "send:hello@now"]
     assert len(past(events, entry="viewed", as_of_us=None).decisions) == 2  # its last record
+
+
+def test_mail_that_answers_an_outcome_of_its_own_bin_is_counted_and_told() -> None:
+    buy: dict[str, Any] = {"kind": "purchase", "value": 9.0}
+    events = [
+        on("ann", "2026-03-02 10:00", **buy),  # by which she enters: no outcome
+        sent("ann", "2026-03-02 10:05"),
+        on("ann", "2026-03-03 08:00", **buy),
+        sent("ann", "2026-03-03 08:05"),  # thanks for it
+        on("ann", "2026-03-04 08:00", "page_view", page_category="pricing"),  # earns nothing
+        sent("ann", "2026-03-04 08:05"),
+        sent("ann", "2026-03-05 08:00"),
+        on("ann", "2026-03-05 09:00", **buy),
+    ]
+    found = past(events, entry="bought")
+    assert found.sends[DECIDED] == 4
+    assert found.after_outcome == {"hello": 1}
+    assert "1 of 4 decisions to send went after something rewarded" in told_sends(found)[1]
+    assert "(1 of hello)" in told_sends(found)[1]
+    assert len(told_sends(past(events[:2], entry="bought"))) == 1
 
 
 def test_who_enters_again_after_the_end_has_another_episode() -> None:
@@ -148,6 +184,20 @@ def test_who_enters_again_after_the_end_has_another_episode() -> None:
     entered = dict.fromkeys(found.decisions["anchor"].to_pylist())
     assert list(entered) == [datetime(2026, 3, day) for day in (2, 7, 20)]
     assert len(found.decisions) == 15
+
+
+@pytest.mark.parametrize(("rest", "days"), [(None, [2]), (0.0, [2, 7, 20]), (3.0, [2, 20])])
+def test_who_may_enter_again_is_said_by_the_journeys_enrolment(
+    rest: float | None, days: list[int]
+) -> None:
+    """An episode takes five days; without a rest nobody comes twice, as on a server."""
+    view = {"kind": "page_view", "page_category": "pricing"}
+    events = [on("ann", f"2026-03-{day} 10:00", **view) for day in ("02", "07", "20")]
+    terms = Enrolment(enter=None, leave=None, rest_days=rest, priority=0, busy="refuse")
+    journey = replace(JOURNEY, enrolment=terms)
+    found = past([*events, sent("ann", "2026-03-03 09:00")], entry="viewed", journey=journey)
+    entered = dict.fromkeys(found.decisions["anchor"].to_pylist())
+    assert list(entered) == [datetime(2026, 3, day) for day in days]
 
 
 def test_without_a_signal_of_entry_the_first_event_begins_the_one_episode() -> None:
@@ -238,3 +288,54 @@ def test_every_send_of_a_world_is_found_again_on_its_day(
     assert mine <= true
     assert len(true) - len(mine) == found.sends[AFTER]  # the world's first day is the next one
     assert len(mine) > 50
+
+
+def allowed(
+    played: tuple[pa.Table, pa.Table, pa.Table], folder: Path, contacts: pa.Table, journey: Journey
+) -> Allowed:
+    """What guardrails say of a world's decisions, given its events and some contacts."""
+    events, _, table = played
+    pq.write_table(events, folder / "events.parquet")
+    pq.write_table(contacts, folder / "contacts.parquet")
+    return allow(folder, table, journey, "Europe/Berlin")
+
+
+def test_a_send_against_consent_is_set_aside_with_its_episode(
+    played: tuple[pa.Table, pa.Table, pa.Table], tmp_path: Path
+) -> None:
+    events, contacts, table = played
+    mailed = table.filter(pc.starts_with(table["action"], "send:"))
+    said_no = pc.is_in(events["type"], pa.array(sorted(FORBIDDING_TYPES)))
+    ever = set(events.filter(said_no)["contact_id"].to_pylist())
+    who = next(name for name in mailed["contact_id"].to_pylist() if name not in ever)
+    mine = pc.equal(contacts["contact_id"], who)
+    consent = pc.and_(contacts["consent"], pc.invert(mine))
+    at = contacts.schema.get_field_index("consent")
+    found = allowed(played, tmp_path, contacts.set_column(at, "consent", consent), LEAD)
+    gone = table.filter(pc.equal(table["contact_id"], who))
+    assert set(found.against) == set(gone["decision_id"].to_pylist())
+    sends = set(mailed["decision_id"].to_pylist())
+    for name, reason in found.against.items():
+        assert reason.startswith("forbidden send" if name in sends else "broken episode")
+    assert "no_consent; map the column that says who agreed" in " ".join(found.against.values())
+    assert len(found.table) == len(table) - len(gone)
+    assert found.notes == ()
+
+
+def test_a_rule_that_many_sends_break_was_none_of_the_programmes(
+    played: tuple[pa.Table, pa.Table, pa.Table], tmp_path: Path
+) -> None:
+    _, contacts, table = played
+    rails = LEAD.guardrails.unserved or LEAD.guardrails
+
+    def under(*caps: FrequencyCap) -> Allowed:
+        journey = replace(LEAD, guardrails=replace(rails, caps=caps))
+        return allowed(played, tmp_path, contacts, journey)
+
+    free, strict = under(), under(FrequencyCap(1, 24.0 * 20))
+    assert (strict.against, len(strict.table)) == ({}, len(table))
+    assert "sends break the guardrail frequency_cap" in strict.notes[0]
+    assert strict.table["mask"].equals(free.table["mask"])
+    kept = under(*rails.caps)  # those that the world kept narrow what could have been done
+    assert kept.notes == ()
+    assert not kept.table["mask"].equals(free.table["mask"])

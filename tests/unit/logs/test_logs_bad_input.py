@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -90,6 +91,22 @@ def test_a_line_that_is_not_utf8_is_malformed(tmp_path: Path) -> None:
     ((line, reason),) = refused(read_raw(path, TableKind.EVENTS))
     assert line == 1
     assert reason.startswith("malformed: 'utf-8' codec can't decode byte 0xff")
+
+
+def test_of_a_damaged_line_without_end_the_begin_is_kept(tmp_path: Path) -> None:
+    """It may be as long as the file, and each of its bytes is four signs of text."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\xff" * 3_000_000 + b"\n" + json.dumps(EVENT).encode() + b"\n")
+    table = read_raw(path, TableKind.EVENTS)
+    assert (len(table.rows), table.quarantine["line"].to_pylist()) == (1, [1])
+    (raw,) = table.quarantine["raw"].to_pylist()
+    assert raw.startswith('"\\\\xff')
+    assert raw.endswith('... (3000001 bytes)"')
+    assert len(raw) < 600_000
+    wide = tmp_path / "events.csv"
+    wide.write_text("event_id,type\n" + "x," * 400_000 + "\n")
+    (raw,) = read_raw(wide, TableKind.EVENTS).quarantine["raw"].to_pylist()
+    assert raw.endswith('... (800000 characters)"')
 
 
 def test_a_line_nested_too_deeply_is_malformed(tmp_path: Path) -> None:
@@ -340,6 +357,13 @@ def test_text_in_parquet_that_is_not_utf8_breaks_its_file(tmp_path: Path) -> Non
         read_raw(path, TableKind.EVENTS)
     with pytest.raises(LogError, match=r"expected events\.parquet to be a whole.*UTF8"):
         read_cells(path)
+
+
+def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"events\xff.jsonl")
+    lines(path, [EVENT])
+    with pytest.raises(LogError, match=r"name in UTF-8, got 'events\\udcff.jsonl'"):
+        read_raw(path, TableKind.EVENTS)
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:

@@ -41,7 +41,6 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(spilled_events, "COMPARED", 5)
     patch.setattr(spilled_events, "TOLD_EVERY", 20)
     patch.setattr(namings, "_SELDOM", 3)
-    patch.setattr(fingerprint, "_KEPT_GROUPS", 0)
 
 
 @pytest.fixture(params=FORMS)
@@ -118,6 +117,11 @@ def test_the_order_of_row_groups_is_that_of_one(folder: Path, tmp_path: Path) ->
     assert pq.read_metadata(several / "events.parquet").num_row_groups > 3
     assert first.fingerprint == second.fingerprint
     table = pq.read_table(several / "events.parquet")
+    for groups in (0, 16):  # read again and again, or kept
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fingerprint, "_KEPT_GROUPS", groups)
+            read = fingerprint.fingerprint({"events": several / "events.parquet"})
+        assert read == fingerprint.fingerprint({"events": table})
     assert table.equals(pq.read_table(one / "events.parquet"))
     order = [(name, "ascending") for name in ("contact_id", "occurred_at", "event_id")]
     assert table.equals(table.sort_by(order))

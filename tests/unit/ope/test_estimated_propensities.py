@@ -71,6 +71,33 @@ def test_a_step_in_which_everybody_got_the_same_is_fixed_and_stays_near_certain(
     assert found.probabilities[here & (action == 0), 0].max() < 0.03  # no floor
 
 
+def test_a_fixed_step_is_found_where_few_could_be_mailed_and_where_most_are() -> None:
+    """What a programme does most may be a send; and a fixed bin may have many who cannot get it."""
+    log, _ = drawn(6)
+    rng = np.random.default_rng(7)
+    drip = log.step == 2
+    mask = log.mask.copy()
+    mask[drip, 2] &= rng.random(int(drip.sum())) < 0.3  # fewer than those who wait
+    action = np.where(drip, np.where(mask[:, 2], 2, 0), np.where(log.action == 2, 0, log.action))
+    (one,) = estimated_propensities(replace(log, mask=mask, action=action)).fixed
+    assert (one.step, one.action, one.share) == (2, 2, 1.0)
+    daily = np.where(log.mask[:, 2], 2, 0)
+    assert (daily == 2).mean() > 0.5
+    found = estimated_propensities(replace(log, action=daily))
+    assert [(one.step, one.action) for one in found.fixed] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_a_bin_in_which_nobody_is_mailed_is_no_fixed_send() -> None:
+    log, _ = drawn(8)
+    action = np.where(log.step == 1, 0, np.where(log.mask[:, 1], 1, log.action))
+    found = estimated_propensities(replace(log, action=action))
+    assert 1 not in [one.step for one in found.fixed]
+    moved = replace(log, action=(action + 1) % 4, mask=np.roll(log.mask, 1, axis=1), wait=1)
+    assert [one.step for one in estimated_propensities(moved).fixed] == [
+        one.step for one in found.fixed
+    ]
+
+
 def test_chances_of_a_programme_without_any_chance_are_one_or_nothing() -> None:
     log, _ = drawn(5)
     action = np.where(log.mask[:, 2], 2, 0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,7 +22,12 @@ from nurture_rl.serving.senders.known_senders import senders_of
 from nurture_rl.serving.senders.mailgun import Mailgun, TokensSeen
 from nurture_rl.serving.senders.sender_adapter import CannotCheck, NotSigned
 from nurture_rl.serving.senders.ses_over_sns import SesOverSns
-from nurture_rl.serving.senders.sns_certificates import SnsCertificates, certificate_of
+from nurture_rl.serving.senders.signed_time import require_recent
+from nurture_rl.serving.senders.sns_certificates import (
+    SnsCertificates,
+    certificate_of,
+    fetch_certificate,
+)
 from tests.unit.reported_rows import opt_out
 from tests.unit.serving.contacts import Clock, service
 from tests.unit.serving.sender_keys import (
@@ -70,6 +77,42 @@ def _ses(fetch: Callable[[str], bytes], *topics: str) -> SesOverSns:
 
 def _message(version: str = "2", at: int = NOW, **cells: Any) -> bytes:
     return sns_message({"Message": "{}", **cells}, at, version, amazon())
+
+
+def test_a_signature_is_recent_up_to_the_second() -> None:
+    hour, minute = 3_600_000_000, 60_000_000
+    for age in (-5 * minute, 0, 2 * hour):
+        require_recent(NOW_US - age, NOW_US, 2)
+    for age in (-5 * minute - 1, 2 * hour + 1):
+        with pytest.raises(NotSigned, match="last 2 hours"):
+            require_recent(NOW_US - age, NOW_US, 2)
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Answers as a host may that is not Amazon's, or not well."""
+
+    def do_GET(self) -> None:
+        if self.path == "/garbage":
+            self.wfile.write(b"no HTTP at all\r\n\r\n")
+            return
+        self.send_response(302 if self.path == "/moved" else 404 if self.path == "/no" else 200)
+        self.send_header("Location", "/whole")
+        self.end_headers()
+        self.wfile.write(b"x" * (65_537 if self.path == "/long" else 65_536))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is told."""
+
+
+def test_a_certificate_is_fetched_whole_without_redirects_and_not_too_long() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        assert len(fetch_certificate(f"{host}/whole")) == 65_536
+        for path in ("moved", "no", "long", "garbage"):
+            with pytest.raises(OSError, match=r"302|404|65536|BadStatusLine"):
+                fetch_certificate(f"{host}/{path}")
+        server.shutdown()
 
 
 def _never(address: str) -> bytes:
