@@ -112,6 +112,7 @@ FRONT = (
     "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
+    "docs/feature-tables.md",
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
