@@ -43,6 +43,7 @@ from nurture_envs.journey_rules import (
     rule_problems,
     spacing_problems,
 )
+from nurture_envs.repeated_events import read_repeated
 
 
 def shipped_journeys() -> tuple[str, ...]:
@@ -144,6 +145,7 @@ def _journey(f: Fields) -> Journey:
         experiment=read_experiment(f, clock, figures, names),
         signers=f.integer("signers", 1, low=1, high=32),
         claims=tuple(read_claim(name, child) for name, child in f.children("claims", {})),
+        repeated=read_repeated(f, names, [signal.type for signal in signals]),
     )
     f.finish()
     return journey

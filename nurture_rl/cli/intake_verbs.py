@@ -36,6 +36,19 @@ INTAKE_VERBS = (
         codes={3: _ASKS},
     ),
     Verb(
+        name="features",
+        summary="works out the features of decisions where the log lies, and writes them",
+        reads="events, contacts and decisions: Parquet files of a log, or tables of a warehouse",
+        makes="a Parquet file: decision_id, contact_id and one column per feature column",
+        examples=(
+            "nurture features journey=inbound_lead log=ingested out=features.parquet",
+            "nurture features journey=my.yaml backend=postgresql://crm/marketing zone=Europe/Paris",
+        ),
+        settings="nurture_rl.workflow.features_verb:FeaturesOptions",
+        work="nurture_rl.workflow.features_verb:features",
+        composed=False,
+    ),
+    Verb(
         name="assess",
         summary="ranks journeys: which one to begin with, and how soon an answer would come",
         reads="a folder of a log, as `ingest` reads or makes it; decisions need not be there",

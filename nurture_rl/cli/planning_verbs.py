@@ -17,4 +17,16 @@ PLANNING_VERBS = (
         settings="nurture_rl.workflow.rounds.rounds_config:RoundsConfig",
         work="nurture_rl.workflow.rounds.rounds_verb:rounds",
     ),
+    Verb(
+        name="prices",
+        summary="tells what limits on mails and harms cost, and learns a policy that keeps to them",
+        reads="the decision table and the fitted world, which it makes where they are missing",
+        makes="prices of the limits, the frontier of value by mails, a page (HTML, Markdown, JSON)",
+        examples=(
+            "nurture prices experiment=small policy=fqi +at_most.send=1.2",
+            "nurture prices policy=cql +at_most.send=1.5 +at_most.unsubscribed=0.003",
+        ),
+        settings="nurture_rl.workflow.prices_config:PricesConfig",
+        work="nurture_rl.workflow.verb_runs:prices",
+    ),
 )

@@ -20,13 +20,23 @@ def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     Raises:
         OSError: the disk refuses; `path` is then as it was.
     """
+    with atomic_file(path) as partial:
+        partial.write_bytes(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give an empty file to fill; it becomes `path` only when the block ends without an error.
+
+    Raises:
+        OSError: the disk refuses; `path` is then as it was.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
     partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
+        sync(partial)
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
     except BaseException:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from nurture_envs.journey import Journey
 from nurture_rl.logs.click_signals import FIRST_CLICK, LINK_CLICKED, SOURCE, click_events
+from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.wording import counted
 
 _OF_CLICKS = frozenset({FIRST_CLICK, LINK_CLICKED})
@@ -17,8 +18,10 @@ _OF_CLICKS = frozenset({FIRST_CLICK, LINK_CLICKED})
 
 def derived_types(journey: Journey | None) -> frozenset[str]:
     """The types of event that a journey's signals read and that are worked out of others."""
-    named = {one.type for one in journey.signals} if journey is not None else set()
-    return _OF_CLICKS & named
+    if journey is None:
+        return frozenset()
+    named = {one.type for one in journey.signals}
+    return (_OF_CLICKS & named) | {rule.type for rule in journey.repeated}
 
 
 class DerivedEvents:
@@ -33,6 +36,7 @@ class DerivedEvents:
         """
         types = derived_types(journey)
         self.types = types if kept is None else types & frozenset(kept)
+        self._journey = journey
         self._added: Counter[str] = Counter(dict.fromkeys(self.types, 0))
         self._unknown = 0  # clicks of no mail that was sent
 
@@ -53,7 +57,12 @@ class DerivedEvents:
     @property
     def reads(self) -> frozenset[str]:
         """The types of event of which something may be worked out."""
-        return frozenset({"sent", "delivered", "click"}) if self.types & _OF_CLICKS else frozenset()
+        read = {"sent", "delivered", "click"} if self.types & _OF_CLICKS else set()
+        if self._journey is not None:
+            type_of = {one.name: one.type for one in self._journey.signals}
+            for rule in self._journey.repeated:
+                read |= {type_of[name] for name in (*rule.of, *rule.until)}
+        return frozenset(read)
 
     def notes(self) -> list[str]:
         """What was added so far, in a sentence; empty where nothing is asked for."""
@@ -68,12 +77,20 @@ class DerivedEvents:
 
     def new(self, events: pa.Table) -> pa.Table:
         """What is worked out of events and not among them, as rows of the events table."""
-        new = events.slice(0, 0)
+        parts = [events.slice(0, 0)]
         if self.types & _OF_CLICKS:
-            new, unknown = click_events(events)
+            clicks, unknown = click_events(events)
             self._unknown += unknown
-        new = new.filter(pc.is_in(new["type"], pa.array(sorted(self.types), pa.string())))
-        own = events.filter(pc.is_in(events["type"], pa.array(sorted(self.types), pa.string())))
+            parts.append(clicks.cast(events.schema))
+        if self._journey is not None:
+            for rule in self._journey.repeated:
+                if rule.type in self.types:
+                    made = repeated_events(events, rule, self._journey)
+                    parts.append(made.cast(events.schema))
+        new = pa.concat_tables(parts)
+        asked = pa.array(sorted(self.types), pa.string())
+        new = new.filter(pc.is_in(new["type"], asked))
+        own = events.filter(pc.is_in(events["type"], asked))
         told = own.filter(pc.not_equal(own["source"], SOURCE))
         theirs = pc.is_in(_who(new), _who(told))
         again = pc.is_in(new["event_id"], own["event_id"].combine_chunks())

@@ -51,6 +51,8 @@ from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
 from nurture_rl.logs.vocabulary import words_of
 from nurture_rl.logs.written_events import WrittenEvents, write_events
+from nurture_rl.logs.zone_rules import ZONES_FILE, ZoneRules, load_zone_rules
+from nurture_rl.logs.zone_search import ZoneSearch
 from nurture_rl.wording import counted
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
@@ -73,6 +75,7 @@ class Reading:
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
     people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
+    zones: ZoneRules | None = None  # how time zones are inferred; None: they are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ def ingest_folder(
     """
     require_apart(out, folder)
     rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
-    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people)
+    zones = load_zone_rules(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people, zones)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -171,14 +175,17 @@ def _ingest(
     derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
     exact = checked.events.tells_seconds
     changes = EventChanges(exact, reading.pages, private, derived)
+    zones = ZoneSearch(reading.zones)
     with atomic_folder(out) as made:
         events = made / f"{TableKind.EVENTS}.parquet"
-        written = write_events(map(changes.changed, buckets.parts()), events)
+        written = write_events(map(zones.see, map(changes.changed, buckets.parts())), events)
         unified = unified if private is None else private.others(unified)
         checked = _with(replace(checked, left_out=tuple(changes.left_out)), unified)
         quarantine = checked.quarantine()
         _require_usable(checked, folder, out)
         tables, added = _final_tables(unified.rows, written.contacts)
+        decided = tables[TableKind.DECISIONS]["contact_id"]
+        tables[TableKind.CONTACTS] = zones.with_zones(tables[TableKind.CONTACTS], decided)
         progress(
             f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
             f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
@@ -187,7 +194,7 @@ def _ingest(
         )
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
-        notes = (*checked.notes, *unified.notes, *changes.notes())
+        notes = (*checked.notes, *unified.notes, *changes.notes(), *zones.notes())
         checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(unified.merges, made / "merges.parquet")
@@ -289,7 +296,8 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, *BESIDE}.union(*files.values())
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, ZONES_FILE, *BESIDE}
+    read |= set().union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [
         f"{path.name}/" if path.is_dir() else path.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -12,36 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from nurture_rl.predictions.predicted_outcomes import PredictedOutcome
 from nurture_rl.predictions.predicting import GOOD, ToldHorizon, column
 from nurture_rl.report import drawing
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, count, counted, percent, shown
+from nurture_rl.report.score_tables import score_tables
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
+from nurture_rl.report.told_predictions import ToldPredictions
 
 _COLUMNS = 4  # pictures side by side
 _NO_EFFECT = (
     "These are chances under the programme that made the log. They say who is likely to act, not "
     "whom a mail would move: that is what `nurture ope` and `nurture lift` tell."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ToldPredictions:
-    """What was predicted, as `predictions.json` holds it."""
-
-    title: str  # of the journey
-    provenance: str
-    as_of: str  # ISO moment of the scores
-    contacts: int  # in the journey then, who have scores
-    over: int  # contacts whose episode was over
-    last_decision: str  # ISO moment
-    goes_on: bool  # whether the log tells what contacts do after their episode
-    outcomes: tuple[PredictedOutcome, ...]
-    told: tuple[ToldHorizon, ...]
-    means: dict[str, float]  # mean chance of the contacts scored, by column
 
 
 def predictions_page(told: ToldPredictions) -> str:
@@ -54,6 +38,7 @@ def predictions_page(told: ToldPredictions) -> str:
         answers=answers(told),
         figure=Markup(inline(_picture(judged))) if (judged := _judged(told)) else None,
         tables=_tables(told),
+        scores=score_tables(told),
     )
 
 
@@ -61,7 +46,7 @@ def predictions_markdown(told: ToldPredictions) -> str:
     """The same without the picture."""
     lines = [f"# Predictions: {told.title}", "", f"As of {told.as_of}", ""]
     lines += [f"- **{question}** {answer}" for question, answer in answers(told)]
-    for table in _tables(told):
+    for table in [*_tables(told), *score_tables(told)]:
         lines += grid(table)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -76,9 +61,12 @@ def answers(told: ToldPredictions) -> list[tuple[str, str]]:
     after = (
         "" if told.goes_on else " The log tells nothing of what contacts do after their episode."
     )
+    unbound = [one.score for one in told.bindings if not one.bound]
+    decides = f"Nothing by {', '.join(f'`{n}`' for n in unbound)}." if unbound else "Every score."
     return [
         ("Which chances can be believed?", trusted),
         ("Of whom?", f"{who}. {counted(told.over, 'contact')} had left it by then.{after}"),
+        *([("What is decided by scores?", decides)] if told.bindings else []),
         ("What are they no answer to?", _NO_EFFECT),
     ]
 

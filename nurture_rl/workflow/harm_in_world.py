@@ -59,7 +59,7 @@ def _kept(
     events, base = pair
     rate = upper = 0.0  # where nothing is sent nothing bounces
     if exposure > 0.0:
-        rate, upper = events.sum() / exposure, _poisson(float(events.sum()), level) / exposure
+        rate, upper = events.sum() / exposure, poisson_upper(float(events.sum()), level) / exposure
     kept, parts, added = True, [], None
     if limit.at_most is not None:
         kept = upper <= limit.at_most
@@ -79,14 +79,19 @@ def _total(journey: Journey, amounts: FloatArray, channels: Sequence[str]) -> Fl
     return np.asarray(amounts[:, [journey.channel_index(one) for one in channels]].sum(axis=1))
 
 
-def _poisson(events: float, level: float) -> float:
-    """Upper bound of an expected count."""
+def poisson_upper(events: float, level: float) -> float:
+    """Upper bound of an expected count.
+
+    Args:
+        events: that were counted, >= 0; a mean over members need not be whole.
+        level: stated coverage.
+    """
     return float(gammaincinv(events + 1.0, level))
 
 
 def _more(gap: FloatArray, level: float) -> float:
     """Upper bound of the mean of what one policy does more than another, contact by contact."""
     if not gap.any():  # no event was seen that tells them apart; one may come
-        return _poisson(0.0, level) / gap.size
+        return poisson_upper(0.0, level) / gap.size
     half = float(ndtri(0.5 + level / 2.0)) * float(gap.std(ddof=1)) / gap.size**0.5
     return float(gap.mean() + half)

@@ -72,7 +72,7 @@ def _judge(
     loaded = {name: load_policy(folder, journey) for name, folder in policies.items()}
     decisions = load_decisions(ingested, journey, run.run.data.held_out)
     truth = [Simulation(reference_world(journey))] if run.run.data.source == "reference" else None
-    worlds = Worlds(_members(world, journey), truth)
+    worlds = Worlds(members_of(world, journey), truth)
     return judgements(decisions, journey, loaded, worlds, run, workshop.say, crew)
 
 
@@ -165,7 +165,7 @@ def judgements(
     )
 
 
-def _members(world: Path, journey: Journey) -> list[Simulation]:
+def members_of(world: Path, journey: Journey) -> list[Simulation]:
     """Every member of a stage's world by itself."""
     learned = load_learned_world(world / "world", journey)
     return [Simulation(learned.member(k)) for k in range(len(learned.members))]

@@ -13,6 +13,7 @@ import numpy as np
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_rl.decisions import finished_episodes, load_decisions, training_rows
+from nurture_rl.learned.priced_reward import price_weights
 from nurture_rl.learned.returns import returns_to_go
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
@@ -59,22 +60,26 @@ def learned_from_log(
 
 
 def training_log(task: Training) -> TrainingLog:
-    """The training contacts' decisions.
+    """The training contacts' decisions, with the policy's prices taken off the reward.
 
     Where every decision is its own episode, what comes after it does not count.
 
     Raises:
         FitError: there is nothing to learn from.
+        ConfigError: a price of what the journey has no signal of.
     """
     journey = task.journey
+    prices = price_weights(journey, task.policy.prices)
     decisions = load_decisions(task.ingested, journey, task.held_out)
     if journey.estimand == "per_decision":
         rows, discount = training_rows(decisions), 0.0
-        returns = rows.reward
+        reward = rows.reward - rows.amounts @ prices
+        returns = reward
         episode = np.arange(rows.action.size)
     else:
         rows, discount = finished_episodes(decisions), journey.reward.discount
-        returns = returns_to_go(rows.reward, rows.episode, rows.step, discount)
+        reward = rows.reward - rows.amounts @ prices
+        returns = returns_to_go(reward, rows.episode, rows.step, discount)
         episode = rows.episode
     return TrainingLog(
         catalog=ActionCatalog.of(journey),
@@ -82,7 +87,7 @@ def training_log(task: Training) -> TrainingLog:
         features=rows.features,
         mask=rows.mask,
         action=rows.action,
-        reward=rows.reward,
+        reward=reward,
         returns=returns,
         propensity=rows.propensity,
         episode=episode,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from nurture_envs.simulation import Simulation
+from nurture_rl.learned.priced_reward import with_prices
 from nurture_rl.learned.scored import CORE, ScoredPolicy
 from nurture_rl.learned.scored_files import save_scored
 from nurture_rl.learned.tempered import tempered
@@ -34,7 +35,8 @@ def learned_in_world(task: Training, learn: Learn, config: Any, out: Path) -> No
     """
     assert task.world is not None, f"policy {task.policy.name} is trained in a world, none given"
     metrics: Metrics = []
-    simulation = learned_simulation(task.world, task.journey, task.policy.pessimism)
+    journey = with_prices(task.journey, task.policy.prices)
+    simulation = learned_simulation(task.world, journey, task.policy.pessimism)
     region = region_of(task.policy.spec, task.journey, task.stages)
     made = learn(simulation, config, task.seed, telling(task, metrics, out), region)
     policy = task.policy

@@ -191,9 +191,10 @@ class Pipeline:
         self.say(f"policy-{name}: left out, {missing}")
         return False
 
-    def _policy(self, name: str) -> Begun[Path]:
+    def training_of(self, name: str) -> Training:
+        """What a configured policy is learned from."""
         run = self.resolved.run
-        task = Training(
+        return Training(
             policy=run.policies[name],
             journey=self.journey,
             ingested=self.ingested,
@@ -203,6 +204,9 @@ class Pipeline:
             say=self.say,
             checkpoint_every=run.checkpoint_every,
         )
+
+    def _policy(self, name: str) -> Begun[Path]:
+        run, task = self.resolved.run, self.training_of(name)
         given = (self.workshop, task, self.settings.learners[name])
         if is_open(task.policy.spec):
             then = self._world_then if task.world is not None else None

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nurture_envs.journey import Journey
 from nurture_rl.codec import write_record
-from nurture_rl.errors import LogError
-from nurture_rl.features.bins import bin_log
-from nurture_rl.predictions.current_contacts import CurrentContacts, current_contacts, known_by
-from nurture_rl.predictions.landmarks import Landmarks, landmarks_of
-from nurture_rl.predictions.predicted_outcomes import predicted_outcomes, with_losses
-from nurture_rl.predictions.predicting import (
-    Predicted,
-    PredictionConfig,
-    predict_outcomes,
+from nurture_rl.predictions.contact_behaviour import ToldMailing, mail_outcomes
+from nurture_rl.predictions.delayed_outcomes import told_surrogate
+from nurture_rl.predictions.landmarks import landmarks_of
+from nurture_rl.predictions.predicted_outcomes import predicted_outcomes
+from nurture_rl.predictions.predicting import PredictionConfig, predict_outcomes
+from nurture_rl.predictions.score_file import read_score_file
+from nurture_rl.report.predictions_page import predictions_markdown, predictions_page
+from nurture_rl.report.told_predictions import ToldPredictions
+from nurture_rl.workflow.contact_scores import (
+    ContactScores,
+    contact_scores,
+    flag_outcomes,
+    mailed_by,
+    scores_table,
+    what_if,
 )
-from nurture_rl.report.predictions_page import (
-    ToldPredictions,
-    predictions_markdown,
-    predictions_page,
-)
+from nurture_rl.workflow.known_log import known_log, last_moment, moment_text
 
 if TYPE_CHECKING:
     from nurture_rl.workflow.stages import Workshop
@@ -46,15 +47,20 @@ class PredictionTask:
     until_us: int | None  # up to when the log is complete, UTC; None: its last record
     zone: str  # where contacts of unknown zone live
     config: PredictionConfig
+    scores: Path | None = None  # file of groups, intent and flags
+    contact: str | None = None  # for whom `what_if` is asked
+    what_if: dict[str, int] = field(default_factory=dict)  # events by signal
 
 
 def predict_stage(workshop: Workshop, task: PredictionTask) -> Path:
     """The folder with scores and what they are worth.
 
     Raises:
+        ConfigError: the score file, the contact or a signal is none of this journey.
         LogError: no decision was made by then.
     """
-    inputs = {
+    read_score_file(task.scores, task.journey)
+    inputs: dict[str, Any] = {
         "ingest": task.ingested.name,
         "journey": task.journey.resolved,
         "at": task.at_us,
@@ -62,111 +68,68 @@ def predict_stage(workshop: Workshop, task: PredictionTask) -> Path:
         "zone": task.zone,
         "horizons": task.config.horizons,
         "aside": task.config.aside,
+        "scores": None if task.scores is None else _hash(task.scores),
+        "what_if": [task.contact, task.what_if],
     }
     return workshop.stage("predict", inputs, partial(_written, task))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _KnownLog:
-    """A log as it stood at a moment."""
-
-    journey: Journey  # with the losses that only guardrails name
-    events: pa.Table
-    contacts: pa.Table
-    decided: pa.Table  # rows of the decision table
-    as_of_us: int
-    zone: str
-
-    @property
-    def features(self) -> Any:
-        flat = self.decided["features"].combine_chunks().flatten()
-        return np.asarray(flat, np.float32).reshape(len(self.decided), -1)
-
-
-def _known(task: PredictionTask) -> _KnownLog:
-    tables = task.ingested / "tables"
-    events, contacts = (pq.read_table(tables / f"{n}.parquet") for n in ("events", "contacts"))
-    decided = pq.read_table(task.ingested / "decision_table.parquet")
-    ends = [_last(events["recorded_at"]), _last(decided["decided_at"])]
-    as_of_us = max(ends) if task.until_us is None else task.until_us
-    if task.at_us is not None and task.at_us > as_of_us:
-        raise LogError(
-            f"at: expected a moment by which the log is complete, {_text(as_of_us)} at the latest, "
-            f"got {_text(task.at_us)}"
-        )
-    as_of_us = as_of_us if task.at_us is None else task.at_us
-    made = pc.less_equal(pc.cast(decided["decided_at"], pa.int64()), pa.scalar(as_of_us))
-    decided = decided.filter(made)
-    if not len(decided):
-        raise LogError(f"no decision was made by {_text(as_of_us)}; give a later `at`")
-    wide = with_losses(task.journey)
-    return _KnownLog(wide, known_by(events, as_of_us), contacts, decided, as_of_us, task.zone)
-
-
-def _marks(log: _KnownLog) -> tuple[Landmarks, bool]:
-    outcomes = predicted_outcomes(log.journey)
-    binned = bin_log(log.events, log.contacts, log.decided, log.journey, log.zone)
-    cluster = np.asarray(log.decided["cluster"].to_pylist(), object)
-    return landmarks_of(binned, log.features, cluster, log.journey, outcomes)
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _written(task: PredictionTask, out: Path) -> None:
-    log = _known(task)
-    outcomes = predicted_outcomes(log.journey)
-    marks, goes_on = _marks(log)
-    found = predict_outcomes(marks, outcomes, log.journey, log.as_of_us, task.config)
-    now = current_contacts(
-        log.events, log.contacts, log.decided, task.journey, log.as_of_us, task.zone
+    log = known_log(task.ingested, task.journey, task.at_us, task.until_us, task.zone)
+    file = read_score_file(task.scores, task.journey)
+    outcomes = (*predicted_outcomes(log.wide), *flag_outcomes(file))
+    seen = (*outcomes, *mail_outcomes(log.wide))
+    marks, goes_on = landmarks_of(log.binned, log.features, log.clusters, log.wide, seen)
+    found = predict_outcomes(marks, outcomes, log.wide, log.as_of_us, task.config)
+    scores = None
+    if len(log.now.table):
+        scores = contact_scores(log, marks, found, file)
+    imagined = None
+    if task.contact is not None:
+        imagined = what_if(log, found, file, task.contact, task.what_if)
+    surrogate = told_surrogate(
+        log.binned, mailed_by(log), log.wide, log.as_of_us, task.config.horizons, goes_on
     )
-    scores = _scores(found, now, log)
     told = ToldPredictions(
         title=task.journey.title,
         provenance=task.journey.provenance,
-        as_of=_text(log.as_of_us),
-        contacts=len(scores),
-        over=now.over,
-        last_decision=_text(_last(log.decided["decided_at"])),
+        as_of=moment_text(log.as_of_us),
+        contacts=len(log.now.table),
+        over=log.now.over,
+        last_decision=moment_text(last_moment(log.decided["decided_at"])),
         goes_on=goes_on,
         outcomes=found.outcomes,
         told=found.told,
-        means=_means(scores),
+        means={} if scores is None else _means(scores),
+        parts_of=None if scores is None else scores.parts_of,
+        parts={} if scores is None else _sizes(scores),
+        mailing=ToldMailing((), "", {}, "") if scores is None else scores.mailing,
+        surrogate=surrogate,
+        bindings=() if scores is None else scores.bindings,
+        what_if=imagined,
     )
-    pq.write_table(scores, out / SCORES)
+    table = log.now.table.select(["contact_id"]) if scores is None else scores_table(log, scores)
+    pq.write_table(table, out / SCORES)
     write_record(told, out / RECORD)
     (out / PAGE).write_text(predictions_page(told), "utf-8")
     (out / "predictions.md").write_text(predictions_markdown(told), "utf-8")
 
 
-def _scores(found: Predicted, now: CurrentContacts, log: _KnownLog) -> pa.Table:
-    """A row per contact in the journey; null where it has done what is done once."""
-    kept = ["contact_id", "cluster", "episode_id", "step"]
-    table = now.table.select(kept)
-    moment = pa.array(np.full(len(table), log.as_of_us), pa.int64())
-    table = table.append_column("as_of", moment.cast(pa.timestamp("us", tz="UTC")))
-    if not len(table):
-        return table
-    binned = bin_log(log.events, log.contacts, now.table, log.journey, log.zone)
-    cluster = np.asarray(now.table["cluster"].to_pylist(), object)
-    marks, _ = landmarks_of(binned, now.features, cluster, log.journey, found.outcomes, True)
-    places = {one.name: place for place, one in enumerate(found.outcomes)}
-    for name, chance in found.chances(now.features, marks.age).items():
-        outcome = found.outcome(name.rpartition("_")[0])
-        done = marks.had[:, places[outcome.name]] & outcome.once
-        table = table.append_column(name, pa.array(chance, mask=done))
-    return table
-
-
-def _means(scores: pa.Table) -> dict[str, float]:
-    names = [name for name in scores.column_names if scores[name].type == pa.float64()]
+def _means(scores: ContactScores) -> dict[str, float]:
     return {
-        n: float(pc.mean(scores[n]).as_py()) for n in names if scores[n].null_count < len(scores)
+        name: float(np.nanmean(values))
+        for name, values in scores.columns.items()
+        if np.isfinite(values).any()
     }
 
 
-def _last(column: pa.ChunkedArray) -> int:
-    last = pc.max(pc.cast(column, pa.int64())).as_py()
-    return 0 if last is None else int(last)
-
-
-def _text(moment_us: int) -> str:
-    return str(np.datetime64(moment_us, "us").astype("datetime64[s]")) + "Z"
+def _sizes(scores: ContactScores) -> dict[str, float]:
+    """Mean size of what each group adds to a chance."""
+    return {
+        name.rpartition(".")[2]: float(np.abs(values).mean())
+        for name, values in scores.parts.items()
+    }

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from nurture_rl.codec import read_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.predictions.predicting import GOOD, PredictionConfig, column
-from nurture_rl.report.predictions_page import ToldPredictions
+from nurture_rl.report.told_predictions import ToldPredictions
 from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.config import settings
@@ -51,6 +51,10 @@ def predict(config: DictConfig) -> VerbResult:
             ("aside", share, 0.0 < share < 1.0, "a share above 0 and below 1, such as 0.3"),
         ]
     )
+    if bool(run.what_if) != (run.contact is not None):
+        raise ConfigError(
+            "what_if: expected both contact=ID and what_if=[signal:number], got one of them"
+        )
     at = None if run.at is None else moment_of("at", run.at, run.data.default_zone)
     say = partial(Console(highlight=False, soft_wrap=True).print, markup=False)
     pipeline = Pipeline(checked, say)
@@ -65,17 +69,40 @@ def predict(config: DictConfig) -> VerbResult:
             until_us=complete_until(run.data, say),
             zone=run.data.default_zone,
             config=PredictionConfig(days, share),
+            scores=None if run.scores is None else Path(run.scores),
+            contact=run.contact,
+            what_if=_imagined(run.what_if),
         )
         folder = predict_stage(pipeline.workshop, task)
         told = read_record(folder / RECORD, ToldPredictions)
         _track(tracked, told, folder)
     for one in told.told:
         say(f"{column(one.outcome, one.horizon)}: {one.verdict}")
+    if told.what_if is not None:
+        for name, before in told.what_if.before.items():
+            after = told.what_if.after.get(name)
+            say(f"what if, {name}: {before:.4f} -> {'over' if after is None else f'{after:.4f}'}")
+    unbound = [one.score for one in told.bindings if not one.bound]
+    if unbound:
+        say(f"WARNING: nothing is decided by {', '.join(unbound)}")
+    if not isinstance(told.surrogate, str):
+        say(f"surrogate index: {told.surrogate.verdict}")
     made = {"scores": folder / SCORES, "contacts": told.contacts, "report": folder / PAGE}
     made["calibrated"] = sum(one.verdict == GOOD for one in told.told)
     for key, value in made.items():
         say(f"  {key}: {value}")
     return VerbResult(made, 0 if any(one.told for one in told.told) else NOTHING_TOLD)
+
+
+def _imagined(words: list[str]) -> dict[str, int]:
+    """Events by signal, of words such as `viewed_pricing:2`."""
+    added = {}
+    for word in words:
+        name, _, number = word.partition(":")
+        if not number.strip().isdecimal():
+            raise ConfigError(f"what_if: expected words such as viewed_pricing:2, got {word!r}")
+        added[name.strip()] = int(number)
+    return added
 
 
 def _track(tracked: Run, told: ToldPredictions, folder: Path) -> None:

@@ -75,6 +75,9 @@ class PolicyConfig:
     # about a bin's reward that are taken off that reward, >= 0. At 0 the trust region and the gate
     # guard alone; above, every member is asked in every bin, which triples a bin's time.
     pessimism: float = 0.0
+    # While it is learned, what each event costs beyond the journey's reward, in the reward's unit:
+    # `send` for every mail, or a signal's name. It is judged without them. See `docs/prices.md`.
+    prices: dict[str, float] = field(default_factory=dict)
 
 
 @cache

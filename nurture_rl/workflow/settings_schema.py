@@ -12,6 +12,7 @@ from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.lift_config import LiftConfig
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.predict_config import PredictConfig
+from nurture_rl.workflow.prices_config import PricesConfig
 from nurture_rl.workflow.rounds.rounds_config import RoundsConfig
 from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
 
@@ -28,6 +29,7 @@ def register_schemas() -> None:
     store.store(name="distil_schema", node=DistilConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
     store.store(name="lift_schema", node=LiftConfig)
+    store.store(name="prices_schema", node=PricesConfig)
     store.store(name="rounds_schema", node=RoundsConfig)
     store.store(name="predict_schema", node=PredictConfig)
     for name in LEARNERS:

@@ -38,6 +38,7 @@ from nurture_rl.workflow.judges import read_evaluated
 from nurture_rl.workflow.learners import plays_in_world
 from nurture_rl.workflow.objective import RunObjective, log_objective, objective_of
 from nurture_rl.workflow.pipeline import Pipeline, ready
+from nurture_rl.workflow.prices_verb import priced_part, require_prices
 from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 from nurture_rl.workflow.run_page import PAGE
 from nurture_rl.workflow.run_tracking import run_tracking
@@ -307,6 +308,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "fit_world": (_ingest, _fit_world),
     "gap": (_ingest, _fit_world, _gap),
     "train": (_ingest, _fit_world_to_play, _train, _judge_on_log),
+    "prices": (_ingest, _propensities, _fit_world, priced_part),
     "sources": (_ingest, _propensities, _train, _value_sources),
     "evaluate": (_ingest, _propensities, _fit_world, _train, _evaluate),
     "export": (_ingest, _propensities, _fit_world, _begin, _train, _evaluate, _gap, _export),
@@ -330,6 +332,12 @@ def _of(verb: str) -> Callable[[DictConfig], VerbResult]:
 
 ingest, fit_world, gap = _of("ingest"), _of("fit_world"), _of("gap")
 train, evaluate, sources = _of("train"), _of("evaluate"), _of("sources")
+
+
+def prices(config: DictConfig) -> VerbResult:
+    """The verb `prices`; its own settings are looked at before any work."""
+    require_prices(settings(config))
+    return VerbResult(run_verb(config, "prices"))
 
 
 def doctor(config: DictConfig) -> VerbResult:

@@ -52,6 +52,7 @@ LANGUAGE = (
         "handoff_rules",
         "switchback",
         "experiment",
+        "repeated_events",
         "journey",
     ),
     *("signals", "actions"),

@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OUR_NAMES = {"nurture_rl", "nurture_envs", "hydra_plugins", "tests", "experiments"}
 # Loaded only when an extra is asked for, and guarded where it is imported; llvmlite is numba's own,
 # at the one version that numba takes.
-OPTIONAL = {"splink", "llvmlite", "optuna", "psycopg", "psycopg_pool", "ray"}
+OPTIONAL = {"splink", "llvmlite", "optuna", "psycopg", "psycopg_pool", "pyspark", "ray"}
 
 
 def normal(requirement: str) -> str:

@@ -108,9 +108,11 @@ FRONT = (
     "docs/handing-to-sales.md",
     "docs/papers.md",
     "docs/predictions.md",
+    "docs/prices.md",
     "docs/reasons.md",
     "docs/replies.md",
     "docs/starting-from-files.md",
+    "docs/feature-tables.md",
 )
 DATABASE = "postgresql://"  # its lines are run in test_servers_on_postgresql.py, where there is one
 OTHER_LOG = re.compile(r"data=(?!folder|\.)")
@@ -153,7 +155,8 @@ def words_of(line: str) -> list[str]:
         words += [word for word in SMALL if word not in words]
         anew = any(word.startswith(("data=", "release.", "+policy=logging")) for word in words)
         words += FEWER if name in ("pipeline", "evaluate", "export") and anew else []
-        words += least_training(words) if name == "train" else []
+        words += least_training(words) if name in ("train", "prices") else []
+        words += ["trainings=1", "frontier=[1]"] if name == "prices" else []
         words += ONE_ROUND if name == "rounds" else []
     return [name, *words]
 

@@ -39,7 +39,7 @@ FEATURES: dict[str, Any] = {
     "touched": {"kind": "memory", "of": ["clicked", "viewed"], "window": 4},
     "spent": {"kind": "memory", "of": ["bought.value"], "window": 3},
     "warmth": {"kind": "decayed", "of": ["clicked", "viewed"], "window": 6, "half_life": 1.5},
-    "worth": {"kind": "decayed", "of": ["bought", "*.value"], "window": 4, "half_life": 0.05},
+    "worth": {"kind": "decayed", "of": ["bought", "*.value"], "window": 4, "half_life": 1.3},
     "rising": {"kind": "trend", "of": ["clicked", "viewed", "bought.value"], "window": 3},
     "uses": {"kind": "distinct", "of": ["used_*", "clicked"], "by": "topic", "window": 4},
     "topic": {"kind": "affinity", "of": ["used_*", "clicked"], "by": "topic", "window": 5},

@@ -24,7 +24,9 @@ from tests.unit.serving.contacts import MIDNIGHT, Clock, event, service
 SIGNALS = {
     "clicked_first": {"type": "first_click", "valued": True},
     "new_link": {"type": "link_clicked"},
+    "looks_around": {"type": "looking_around"},
 }
+REPEATED = {"looking_around": {"of": ["viewed_pricing"], "times": 2, "hours": 20}}
 FEATURES = {
     "hours_to_click": {
         "kind": "ratio",
@@ -33,13 +35,15 @@ FEATURES = {
         "window": 7,
     },
     "links": {"kind": "count", "of": ["new_link"], "window": 7},
+    "looked": {"kind": "count", "of": ["looks_around"], "window": 7},
 }
 
 
 def clicking() -> Journey:
     plain = journey().resolved
     signals, features = {**plain["signals"], **SIGNALS}, {**plain["features"], **FEATURES}
-    return parse_journey({**plain, "signals": signals, "features": features})
+    both = {"signals": signals, "features": features, "repeated": REPEATED}
+    return parse_journey({**plain, **both})
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +53,13 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def happens(rng: np.random.Generator, number: int, now_us: int) -> Event:
     """A send, a delivery or a click that the server hears of a while after it happened."""
-    kind = str(rng.choice(["sent", "delivered", "click"], p=[0.25, 0.25, 0.5]))
+    kind = str(rng.choice(["sent", "delivered", "click", "page_view"], p=[0.2, 0.2, 0.4, 0.2]))
     cells: dict[str, Any] = {"message_id": f"m{rng.integers(3)}", "event_id": f"e{number}"}
     if kind == "click":
         url = f"https://x.example/{rng.integers(3)}"
         cells |= {"properties": f'{{"url": "{url}"}}', "is_machine": bool(rng.random() < 0.1)}
+    if kind == "page_view":
+        cells["page_category"] = "pricing"
     at_us = now_us - int(rng.exponential(2.0) * HOUR_US) - 1
     return event(kind, at_us, str(rng.choice(["ada", "bob"])), **cells)
 
@@ -74,6 +80,7 @@ def test_what_a_server_worked_out_is_what_its_log_gives(watching: Bundle, tmp_pa
     export(ExportOptions(store=str(tmp_path / "store.db"), out=str(tmp_path / "log")))
     as_served = derived(pq.read_table(tmp_path / "log" / "events.parquet"))
     assert len(as_served) > 20
+    assert {kind for *_, kind, _ in as_served} == {"first_click", "link_clicked", "looking_around"}
     assert again(tmp_path / "log", tmp_path / "kept") == as_served
     forgotten = pq.read_table(tmp_path / "log" / "events.parquet").to_pylist()
     left = [row for row in forgotten if row["source"] != "derived"]

@@ -1,0 +1,129 @@
+"""The feature table of a log's decisions, worked out by an engine and written as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nurture_envs.features import FeatureSpec
+from nurture_envs.journey import Journey
+from nurture_rl.errors import ConfigError, LeakageError, LogError
+from nurture_rl.features.contact_clocks import contact_clocks, zone_shifts
+from nurture_rl.features.query import feature_query
+from nurture_rl.features.raw_query import decision_times, event_columns, signal_query
+from nurture_rl.features.warehouse import Warehouse
+from nurture_rl.logs.atomic import atomic_file
+
+_DECIDED = ("decision_id", "contact_id", "anchor", "step", "decided_at")
+_IDS = ("decision_id", "contact_id")
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFeatures:
+    """What was written."""
+
+    decisions: int
+    columns: int  # of features
+
+
+def write_features(
+    where: Warehouse, journey: Journey, default_zone: str, out: Path
+) -> WrittenFeatures:
+    """Write decision_id, contact_id and every feature column of each decision, in no order.
+
+    Events and decisions must be told once each, as in tables that `nurture ingest` made.
+
+    Args:
+        where: the engine that holds events, contacts and decisions.
+        journey: whose features.
+        default_zone: where contacts of unknown time zone live.
+        out: file to write; it appears when it is whole.
+
+    Raises:
+        ConfigError: a table or a column is missing, or decisions are told twice.
+        LeakageError: a decision was made before its own bin began.
+        LogError: there are no decisions.
+        TimeZoneError: a contact's zone is unknown.
+        OSError: the disk refuses.
+    """
+    spec = FeatureSpec.of(journey)
+    asked = _columns(where, "decisions", _DECIDED)
+    decisions = where.numbered(asked)
+    events = _columns(where, "events", event_columns(journey), ("recorded_at",))
+    contacts = contact_clocks(_contacts(where, decisions), spec, default_zone)
+    first_us, last_us = _span(where, decisions, events)
+    shifts = where.own(zone_shifts(contacts["zone"].to_pylist(), first_us, last_us))
+    people = where.own(contacts)
+    times = decision_times(decisions, people, shifts, where.micros, spec)
+    _require_completed_bins(where, times, spec)
+    told = signal_query(events, people, shifts, where.micros, journey)
+    query = feature_query(told, times, spec).join(decisions.select("row", *_IDS), "row")
+    query = query.drop("row").select(*_IDS, *[f"feature_{i}" for i in range(len(spec.columns))])
+    names = [*_IDS, *spec.columns]
+    kinds = [pa.string()] * len(_IDS) + [pa.float32()] * len(spec.columns)
+    schema, rows = pa.schema(zip(names, kinds, strict=True)), 0
+    with atomic_file(out) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for batch in where.read(query):
+            made = pa.Table.from_batches([batch]).rename_columns(names).cast(schema)
+            writer.write_table(made)
+            rows += len(made)
+    return WrittenFeatures(rows, len(spec.columns))
+
+
+def _columns(
+    where: Warehouse, name: str, needed: Sequence[str], useful: Sequence[str] = ()
+) -> ir.Table:
+    """A table with no other columns than these.
+
+    Raises:
+        ConfigError: the table, or a column that is needed, is missing.
+    """
+    table = where.table(name)
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        raise ConfigError(
+            f"{name}: expected columns {', '.join(needed)}, got none called {', '.join(missing)}; "
+            "make a view that has them"
+        )
+    return table.select(*needed, *(column for column in useful if column in table.columns))
+
+
+def _contacts(where: Warehouse, decisions: ir.Table) -> pa.Table:
+    """contact_id, time_zone and attributes of every decided contact."""
+    known = _columns(where, "contacts", ("contact_id", "time_zone", "attributes"))
+    ids = decisions.select("contact_id").distinct()
+    found = ids.left_join(known, "contact_id").select("contact_id", "time_zone", "attributes")
+    table = where.small(found)
+    if not len(table):
+        raise LogError("decisions: the table has no row; there is nothing to work out")
+    return table
+
+
+def _span(where: Warehouse, decisions: ir.Table, events: ir.Table) -> tuple[int, int]:
+    """The first and the last moment of a log, microseconds since 1970."""
+    ends: list[int] = []
+    for times in (decisions.decided_at, events.occurred_at):
+        found = where.micros(times).name("us").as_table()
+        both = found.aggregate(first=found.us.min(), last=found.us.max())
+        (row,) = where.small(both).to_pylist()
+        ends += [row[name] for name in ("first", "last") if row[name] is not None]
+    return min(ends), max(ends)
+
+
+def _require_completed_bins(where: Warehouse, times: ir.Table, spec: FeatureSpec) -> None:
+    """See `bins.early_decisions`."""
+    reading = [f.name for f in spec.features if f.kind not in ("attribute", "calendar")]
+    early = times.filter(times.decided_local_us < times.begin_us)
+    if not reading:
+        return
+    for row in where.small(early.select("contact_id", "step").limit(1)).to_pylist():
+        raise LeakageError(
+            f"feature {reading[0]!r} of a decision for contact {row['contact_id']!r} would use "
+            f"events after it: it was made before its bin {row['step']} began; check anchor, step "
+            "and time zone, and the zone given for contacts without one"
+        )
