@@ -19,6 +19,8 @@ from nurture_rl.policies.held_columns import HeldColumns
 from nurture_rl.workflow.learn import load_policy
 from tests.pipeline.in_process import TINY, nurture
 
+pytestmark = pytest.mark.slow
+
 WITH_A_CONSTANT = """
 extends: inbound_lead
 features:
