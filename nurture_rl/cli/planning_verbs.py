@@ -12,7 +12,7 @@ PLANNING_VERBS = (
         makes="a report (HTML, Markdown, JSON): value, gate and cost of exploration by round",
         examples=(
             "nurture rounds experiment=small rounds.count=2 rounds.contacts=500",
-            "nurture rounds data=trial_onboarding rounds.exploration=[0.35,0.2]",
+            "nurture rounds data=null_lead rounds.exploration=[0.35,0.2]",
         ),
         settings="nurture_rl.workflow.rounds.rounds_config:RoundsConfig",
         work="nurture_rl.workflow.rounds.rounds_verb:rounds",

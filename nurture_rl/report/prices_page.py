@@ -57,7 +57,7 @@ def answers(found: PriceFindings, by_log: str) -> list[tuple[str, str]]:
     if not found.limits:
         costs = "No limit was asked for; the picture shows what fewer events would cost."
     elif not binding:
-        costs = "Nothing: the best policy that was found keeps to every limit without a price."
+        costs = "Nothing: on average, the best that was found keeps to every limit without a price."
     else:
         costs = "; ".join(binding) + "."
     return [
@@ -70,8 +70,8 @@ def answers(found: PriceFindings, by_log: str) -> list[tuple[str, str]]:
 def _choice(found: PriceFindings) -> str:
     if found.chosen is None or found.judged is None:
         return (
-            "None that was learned. Raise a limit, or let policies go farther from the log "
-            "(data.trust.max_ratio)."
+            "None that was learned, by the upper bounds. Play more contacts (simulation.contacts), "
+            "raise a limit, or let policies go farther from the log (data.trust.max_ratio)."
         )
     worth = f"{_money(found, found.judged.value)} a contact"
     at = _prices(found.tried[found.chosen])

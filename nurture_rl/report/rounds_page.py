@@ -91,7 +91,7 @@ def answers(record: RoundsRecord) -> list[tuple[str, str]]:
         )
     found.append(("What did exploration cost?", _cost(record)))
     if last.next_gain is not None:
-        words = f"a gain of {shown(last.next_gain)} {record.unit} a contact or more."
+        words = f"A gain of {shown(last.next_gain)} {record.unit} a contact or more."
         found.append(("What would one more round show?", words))
     return found
 
@@ -162,7 +162,8 @@ def _reasons(record: RoundsRecord) -> Table:
         for one in record.rounds
         for place, reason in enumerate(one.reasons, 1)
     )
-    return Table("Why the gate refused", ("Round", "Reason"), rows, frozenset({1}))
+    caption = "Why the gate refused; champion is what ran, with its exploration"
+    return Table(caption, ("Round", "Reason"), rows, frozenset({1}))
 
 
 def _truths(record: RoundsRecord) -> Table:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 
 from nurture_envs.journey_file import load_journey
@@ -29,7 +30,7 @@ from nurture_rl.workflow.price_search import PriceSearch, found_prices
 from nurture_rl.workflow.prices_config import PricesConfig
 from nurture_rl.workflow.ranges import require_each
 from nurture_rl.workflow.release_region import is_open
-from nurture_rl.workflow.run_config import PolicyConfig
+from nurture_rl.workflow.run_config import PolicyConfig, RunConfig
 from nurture_rl.workflow.simulated import play_members
 from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.use_limits import asked_limits
@@ -181,15 +182,30 @@ def _by_log(pipeline: Pipeline, found: PriceFindings, programs: dict[str, Path])
         folders[run.release.reference] = programs[run.release.reference]
     given = (pipeline.workshop, pipeline.journey, pipeline.resolved, pipeline.ingested, folders)
     objective = log_objective(*given)
-    told = "" if objective.value is None else f"At least {objective.value:.3g}: "
-    return f"{told}{objective.sentence}."
+    said = objective.sentence
+    if objective.value is None:
+        return f"{said[:1].upper()}{said[1:]}."
+    return f"At least {objective.value:.3g} {found.unit}: {said}."
 
 
 def export_line(pipeline: Pipeline, found: PriceFindings) -> str | None:
-    """The command that asks the gate for the policy that was taken; None where none was."""
+    """The command that asks the gate for the policy that was taken; None where none was.
+
+    It repeats what was typed, but for the settings of the search.
+    """
     if found.chosen is None:
         return None
     prices = found.tried[found.chosen].prices
     words = [f"+policy.prices.{name}={price:.6g}" for name, price in prices.items()]
-    data = pipeline.settings.run.data
-    return shlex.join(["nurture", "export", f"data={data.name}", f"policy={found.policy}", *words])
+    return shlex.join(["nurture", "export", *_typed(pipeline), *words])
+
+
+def _typed(pipeline: Pipeline) -> list[str]:
+    """The settings that were typed, without those that only the search has."""
+    own = {one.name for one in fields(PricesConfig)} - {one.name for one in fields(RunConfig)}
+    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    kept = [word for word in given if word.lstrip("+~").partition("=")[0].split(".")[0] not in own]
+    if any(word.startswith("policy=") for word in kept):
+        return kept
+    assert pipeline.settings.run.policy is not None
+    return [*kept, f"policy={pipeline.settings.run.policy.name}"]

@@ -85,7 +85,7 @@ def _upper(events: FloatArray, level: float) -> float:
     """Upper bound of the mean of events by contact."""
     n = len(events)
     half = float(ndtri(level)) * float(events.std(ddof=1)) / n**0.5
-    return max(poisson_upper(float(events.sum()), level) / n, float(events.mean()) + half)
+    return float(max(poisson_upper(float(events.sum()), level) / n, events.mean() + half))
 
 
 def _sums(amounts: FloatArray, journey: Journey, of: Sequence[str]) -> FloatArray:

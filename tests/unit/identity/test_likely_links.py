@@ -16,6 +16,7 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from experiments.identity_error.planted_people import planted_people
 from nurture_rl.errors import ConfigError, FitError
 from nurture_rl.identity.compared_values import comparable
 from nurture_rl.identity.likely_links import (
@@ -26,7 +27,6 @@ from nurture_rl.identity.likely_links import (
 )
 from nurture_rl.identity.resolution_scores import PairwiseScores, pairwise_scores
 from tests.shared_data import shared_data
-from tests.unit.identity.planted_people import planted_people
 
 KINDS = {
     "first": "name",

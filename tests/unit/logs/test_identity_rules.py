@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from experiments.identity_error.planted_people import planted_people
 from nurture_rl.errors import LogError
 from nurture_rl.logs.compared_contacts import compared_contacts
 from nurture_rl.logs.identity_rules import load_identity
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.kept_private import pseudonym
 from nurture_rl.logs.summary import IngestSummary
-from tests.unit.identity.planted_people import planted_people
 
 Row = dict[str, Any]
 

@@ -87,7 +87,7 @@ def test_a_wide_limit_has_no_price_and_the_free_policy_is_taken(
     assert found.chosen is not None
     assert found.tried[found.chosen].prices == {}
     told = dict(answers(found, "Nothing."))
-    assert told["What do the limits cost?"].startswith("Nothing: the best policy")
+    assert told["What do the limits cost?"].startswith("Nothing: on average")
 
 
 def test_a_limit_that_no_price_reaches_leaves_no_policy(monkeypatch: pytest.MonkeyPatch) -> None:

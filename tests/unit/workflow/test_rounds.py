@@ -14,6 +14,7 @@ import pytest
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey_file import load_journey
+from nurture_rl.decisions import held_out_share
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.learned.choice_rules import Greedy
 from nurture_rl.learned.scored import CORE, ScoredModule, ScoredPolicy
@@ -209,3 +210,32 @@ def test_settings_that_no_round_can_use_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         start_of(RoundsSettings(**asked), logging)
+
+
+def test_the_order_of_the_rows_does_not_matter(shop: Workshop, rounds: list[LoggedRound]) -> None:
+    table = pa.concat_tables([decisions(one.ingested) for one in rounds])
+    context = context_beside(shop.root, JOURNEY)
+    policies = {f"round-{k}": build_policy(one, context) for k, one in enumerate(LOGGING, 1)}
+    other = pa.array(np.random.default_rng(0).permutation(len(table)))
+    straight = with_mixture(table, policies, CATALOG, 0.5).take(other)
+    shuffled = with_mixture(table.take(other), policies, CATALOG, 0.5)
+    assert np.asarray(shuffled["propensity"]) == pytest.approx(np.asarray(straight["propensity"]))
+    told = np.array(shuffled["probabilities"].to_pylist())
+    assert told == pytest.approx(np.array(straight["probabilities"].to_pylist()))
+
+
+def test_each_side_has_the_shares_of_its_own_contacts(
+    shop: Workshop, rounds: list[LoggedRound]
+) -> None:
+    table = decisions(pooled_log(shop, JOURNEY, rounds, "mixture", 0.5))
+    first = table.filter(pa.array(np.asarray(table["step"]) == 0))
+    judges = np.array([held_out_share(one) < 0.5 for one in first["cluster"].to_pylist()])
+    late = np.array(first["policy_id"].to_pylist()) == "round-2"
+    features = np.array(first["features"].to_pylist(), np.float32)
+    mask = np.array(first["mask"].to_pylist(), bool)
+    context = context_beside(shop.root, JOURNEY)
+    asked = [build_policy(one, context).action_probabilities(features, mask) for one in LOGGING]
+    share = np.where(judges, late[judges].mean(), late[~judges].mean())[:, None]
+    assert late[judges].mean() != late[~judges].mean()
+    expected = (1.0 - share) * asked[0] + share * asked[1]
+    assert np.array(first["probabilities"].to_pylist()) == pytest.approx(expected)
