@@ -106,7 +106,8 @@ def expected(log: Path) -> dict[str, bytes]:
     tables = [
         pq.read_table(log / f"{name}.parquet") for name in ("events", "contacts", "decisions")
     ]
-    made = decision_table(*tables, journey(), default_zone=HOME)
+    events, contacts, decisions = tables
+    made = decision_table(events, contacts, decisions, journey(), default_zone=HOME)
     return _bits(made.table, np.array(made.table["features"].to_pylist(), np.float32))
 
 
