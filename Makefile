@@ -9,7 +9,7 @@
 #               "--estimators" for every sign of every estimator
 VENV ?= .venv
 DEMO_ARGS ?=
-TEST_ARGS ?= -n 2 --dist worksteal
+TEST_ARGS ?= -n 3 --dist worksteal
 MUTANT_ARGS ?= --rooms --values --sample 120
 
 ifndef PYTHON
