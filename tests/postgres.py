@@ -37,6 +37,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self.folder, _OWNER)
         told = ["--username=nurture", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        self._watch = _watched(self.folder)
         subprocess.run(
             self._command("initdb", f"--pgdata={self.folder}/data", *told),
             check=True,
@@ -93,6 +94,7 @@ class PostgresServer:
         """End it for good, and its folder."""
         self._end(signal.SIGQUIT)
         shutil.rmtree(self.folder)
+        self._watch.communicate()
 
     def _end(self, number: signal.Signals) -> None:
         main = self.pid
@@ -105,6 +107,13 @@ class PostgresServer:
     def _command(self, name: str, *arguments: str) -> list[str]:
         command = [str(self._programs / name), *arguments]
         return ["runuser", "-u", _OWNER, "--", *command] if os.geteuid() == 0 else command
+
+
+def _watched(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that ends the server and its folder when the tests are killed: its input closes."""
+    main = f"{folder}/data/postmaster.pid"
+    ends = f'cat; [ -f {main} ] && kill -QUIT "$(head -n 1 {main})" && sleep 1; rm -rf {folder}'
+    return subprocess.Popen(["sh", "-c", ends], stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _children(parent: int) -> list[int]:
