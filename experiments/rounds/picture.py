@@ -24,6 +24,8 @@ _COLOURS = {
     "compared_bare": drawing.VERMILION,  # an earlier form: see README.md
 }
 
+_NAMES = {"compared_bare": "rounds by the earlier form of the question"}
+
 
 def value_by_round(cells: Sequence[CellRecord], path: Path) -> None:
     """Draw what each programme is truly worth by the contacts that it was learned from."""
@@ -35,7 +37,8 @@ def value_by_round(cells: Sequence[CellRecord], path: Path) -> None:
         every = figure.subplots(1, len(worlds), squeeze=False)[0]
         for axes, world in zip(every, worlds, strict=True):
             _world(axes, world, [one for one in cells if one.data == world])
-        drawing.legend_below(figure, every[0], 3)
+        fullest = max(every, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+        drawing.legend_below(figure, fullest, 4)
 
     atomic_write_bytes(path, png("value-by-round", 4.2, paint))
 
@@ -46,7 +49,7 @@ def _world(axes: Axes, world: str, cells: Sequence[CellRecord]) -> None:
         values, sizes = reached(cell.record), [one.contacts for one in cell.record.rounds]
         at = [sum(sizes[:k]) for k in range(len(sizes) + 1)]
         colour = _COLOURS[cell.arm]
-        label = None if cell.arm in labelled else cell.arm.replace("_", " ")
+        label = None if cell.arm in labelled else _NAMES.get(cell.arm, cell.arm.replace("_", " "))
         labelled.add(cell.arm)
         line = [band.value for band in values]
         axes.plot(at, line, marker="o", markersize=3, color=colour, label=label, linewidth=1.2)
