@@ -69,18 +69,15 @@ def training_log(task: Training) -> TrainingLog:
         ConfigError: a price of what the journey has no signal of.
     """
     journey = task.journey
-    prices = price_weights(journey, task.policy.prices)
     decisions = load_decisions(task.ingested, journey, task.held_out)
-    if journey.estimand == "per_decision":
-        rows, discount = training_rows(decisions), 0.0
-        reward = rows.reward - rows.amounts @ prices
-        returns = reward
-        episode = np.arange(rows.action.size)
+    alone = journey.estimand == "per_decision"
+    rows = training_rows(decisions) if alone else finished_episodes(decisions)
+    reward = rows.reward - rows.amounts @ price_weights(journey, task.policy.prices)
+    if alone:
+        discount, episode, returns = 0.0, np.arange(rows.action.size), reward
     else:
-        rows, discount = finished_episodes(decisions), journey.reward.discount
-        reward = rows.reward - rows.amounts @ prices
-        returns = returns_to_go(reward, rows.episode, rows.step, discount)
-        episode = rows.episode
+        discount, episode = journey.reward.discount, rows.episode
+        returns = returns_to_go(reward, episode, rows.step, discount)
     return TrainingLog(
         catalog=ActionCatalog.of(journey),
         columns=FeatureSpec.of(journey).columns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nurture_envs.journey import Journey
+from nurture_envs.simulation import Simulation
 from nurture_rl.appraisal.price_findings import (
     FrontierPoint,
     PriceFindings,
@@ -58,6 +59,11 @@ class PriceSearch:
         """Of the policies."""
         return self.task.journey
 
+    @cached_property
+    def members(self) -> list[Simulation]:
+        """Of the learned world, each by itself."""
+        return members_of(self.world, self.journey)
+
     def tried(self, prices: Mapping[str, float]) -> Tried:
         """Learn at prices by channel, and play."""
         policy = replace(self.task.policy, prices=dict(prices))
@@ -96,10 +102,9 @@ class PriceSearch:
 
 
 def _play(search: PriceSearch, folder: Path, seeds: Sequence[int], out: Path) -> None:
-    members = members_of(search.world, search.journey)
     policy = load_policy(folder, search.journey)
     contacts, level = search.run.run.simulation.contacts, search.run.run.release.level
-    played = play_members(members, policy, seeds, contacts)
+    played = play_members(search.members, policy, seeds, contacts)
     write_record(
         used(played, search.journey, search.limits, search.drawn, level), out / "used.json"
     )
@@ -141,7 +146,7 @@ def found_prices(
         learner=search.task.policy.learner,
         drawn=search.drawn,
         contacts=search.run.run.simulation.contacts * len(search.run.run.simulation.seeds),
-        members=len(members_of(search.world, search.journey)),
+        members=len(search.members),
         level=search.run.run.release.level,
         limits=limits,
         prices=tuple(prices.tolist()),
