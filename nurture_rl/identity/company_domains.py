@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 # Providers with names under many top-level domains, such as yahoo.fr.
@@ -34,6 +35,13 @@ _REGISTRIES = frozenset(
     | {"net", "nhs", "nom", "or", "org", "plc", "sch"}
 )
 _COUNTRY = 2  # letters of a country's top-level domain
+_LABEL = re.compile(r"[^\W_]([\w-]*[^\W_])?")
+_ADDRESS = re.compile(r"[^\s@<>()\[\]{},;:'\"]+@[^\s@<>()\[\]{},;:'\"]+")
+
+
+def addresses_in(text: str) -> list[str]:
+    """The e-mail addresses of a text such as `Ada <ada@firm.com>; ben@firm.com`, as written."""
+    return _ADDRESS.findall(text)
 
 
 def company_domain(address: str) -> str | None:
@@ -57,8 +65,8 @@ def mail_domain(address: str) -> str | None:
     """What stands after the sign @, in lower case; None where it is no name of a domain."""
     domain = address.strip().lower().rpartition("@")[2].rstrip(".")
     labels = domain.split(".")
-    proper = "@" in address and len(labels) > 1 and all(labels) and not labels[-1].isdigit()
-    return domain if proper and "]" not in domain else None
+    proper = "@" in address and len(labels) > 1 and not labels[-1].isdigit()
+    return domain if proper and all(map(_LABEL.fullmatch, labels)) else None
 
 
 def is_free_mail(domain: str, also: frozenset[str] = frozenset()) -> bool:

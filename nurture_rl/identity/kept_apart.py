@@ -127,7 +127,7 @@ def _joining(found: Identities, pair: Pair, places: tuple[int, int]) -> str:
     for some in (inner, places):
         keys = [place for place in some if not found.key[place].as_py().startswith(ID_PREFIX)]
         if keys:
-            chosen = min(keys, key=lambda k: (-found.degree[k], -found.linked_at[k], k))
+            chosen = min(keys, key=lambda k: (-found.degree[k], -int(found.linked_at[k]), k))
             return str(found.key[chosen])
     told = " and ".join(key.removeprefix(ID_PREFIX) for key in pair)
     raise LogError(

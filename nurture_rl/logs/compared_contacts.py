@@ -71,7 +71,8 @@ def compared_contacts(
 
 def _cells(attributes: str, keys: list[str] | None, account: str | None) -> Mapping[str, str]:
     """The columns of one row as text; of several keys of a kind the first by name."""
-    cells = {name: str(value) for name, value in json.loads(attributes).items() if value != ""}
+    given = json.loads(attributes).items()
+    cells = {name: str(value) for name, value in given if value is not None and value != ""}
     for key in sorted(keys or (), reverse=True):
         kind, _, value = key.partition(":")
         cells[_KEY + kind] = value

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nurture_rl.identity.company_domains import (
+    addresses_in,
     aliased,
     company_domain,
     is_free_mail,
@@ -92,10 +93,10 @@ def _domains(
     """
     found: dict[str, dict[str, str | None]] = {}
     for name, address in _addresses(contacts, identities, rules):
-        own = found.setdefault(name, {})
         whole, domain = mail_domain(address), company_domain(address)
         if whole is None or domain is None:
             continue
+        own = found.setdefault(name, {})
         alias = aliased(whole, rules.aliases)
         if alias is not None:
             own[alias] = alias
@@ -113,7 +114,7 @@ def _addresses(
     )
     keys = identities.key.filter(mine).to_pylist()
     for key, name in zip(keys, identities.contact_id.filter(mine).to_pylist(), strict=True):
-        yield name, key.removeprefix(_EMAIL)
+        yield from ((name, one) for one in addresses_in(key.removeprefix(_EMAIL)))
     if not rules.columns:
         return
     texts = contacts["attributes"].to_pylist()
@@ -121,7 +122,7 @@ def _addresses(
         attributes = json.loads(text)
         for column in rules.columns:
             if attributes.get(column):
-                yield name, str(attributes[column])
+                yield from ((name, one) for one in addresses_in(str(attributes[column])))
 
 
 def _account(

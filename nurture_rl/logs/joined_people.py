@@ -78,7 +78,8 @@ def joined_people(
     links = likely_links(records, rules.linking)
     taken, refused = accepted_links(links, _contacts(apart, by_key))
     also = _together(said, _links(taken, records, by_key))
-    found, aside = resolve_apart(everything, max_degree, apart, also)
+    # The links join contacts as they are without these keys, and no two that are not the same.
+    found = resolve_identities(everything, max_degree, also, frozenset(one.key for one in aside))
     now = assign_contacts(keyed, found)
     later = pc.and_(
         pc.not_equal(own.contact_id, now.contact_id), pa.array(now.linked_at > FROM_THE_START)

@@ -9,7 +9,12 @@ import pytest
 from nurture_rl.errors import LogError
 from nurture_rl.identity.kept_apart import SetAsideKey, accepted_links, resolve_apart
 from nurture_rl.identity.likely_links import LikelyLink
-from nurture_rl.identity.resolve import KeyedRecords, KeyLinks, resolve_identities
+from nurture_rl.identity.resolve import (
+    FROM_THE_START,
+    KeyedRecords,
+    KeyLinks,
+    resolve_identities,
+)
 from tests.unit.identity.test_identity_resolve import contact_of, linked_at, records
 
 
@@ -54,6 +59,15 @@ def test_of_a_chain_of_keys_the_one_that_most_are_seen_with_gives_way() -> None:
     assert [one.key for one in aside] == ["email:info@x"]
     assert contact_of(found)["cookie:1"] == "anna"
     assert contact_of(found)["id:cleo"] == "cleo"
+
+
+def test_of_keys_that_as_many_are_seen_with_the_one_linked_last_gives_way() -> None:
+    for first, last in (("cookie:1", "cookie:2"), ("cookie:2", "cookie:1")):
+        chain = records(
+            (["id:anna", first], FROM_THE_START), ([first, last], 5), ([last, "id:ben"], 9)
+        )
+        _, aside = resolve_apart(chain, 50, [("id:anna", "id:ben")])
+        assert [one.key for one in aside] == [last]
 
 
 def test_a_key_may_be_said_not_to_be_a_contacts() -> None:

@@ -43,6 +43,30 @@ def accounts(out: Path) -> dict[str, str | None]:
     return {row["contact_id"]: row["account_id"] for row in read(out, "contacts")}
 
 
+def test_addresses_are_found_in_what_people_write_and_what_is_none_makes_no_account(
+    tmp_path: Path,
+) -> None:
+    _, out = ingested(
+        tmp_path,
+        "accounts: {columns: [work]}",
+        contact("a", "Ada <ada@acme.com>"),
+        contact("b", "mailto:ben@acme.com"),
+        contact("c", work="Cleo@acme.com; cleo@firm.de"),
+        contact("d", work="['dan@acme.com']"),
+        contact("e", "eve@acme"),
+        contact("f", "fay@-.com", work="see notes"),
+        contact("g", "gus@co.uk"),
+        contact("h", "hal@gmail.com"),
+    )
+    told = {row["contact_id"]: row["account_id"] or row["by"] for row in read(out, "accounts")}
+    assert told == {
+        **dict.fromkeys("abd", "acme.com"),
+        "c": "several domains",
+        **dict.fromkeys("efg", "no address"),
+        "h": "free mail",
+    }
+
+
 def test_contacts_get_the_account_of_their_domain_and_the_table_says_why(tmp_path: Path) -> None:
     note, out = ingested(
         tmp_path,

@@ -149,6 +149,25 @@ def test_shuffled_rows_give_the_same_bytes(
         ).read_bytes(), name
 
 
+@pytest.mark.slow
+def test_a_link_holds_where_a_key_of_one_of_its_contacts_names_nobody(tmp_path: Path) -> None:
+    rows = [dict(row) for row in CONTACTS]
+    rows[YOUNGER] |= {"contact_id": None, "keys": ["crm:9", "email:info@x"]}
+    events = [
+        *(view(i, "2024-06-01T10:00:00Z") for i in range(len(CONTACTS)) if i != YOUNGER),
+        {**view(OLDER, "2024-06-02T10:00:00Z"), "keys": ["email:info@x"]},
+        {**view(YOUNGER, "2024-06-03T10:00:00Z"), "contact_id": None, "keys": ["crm:9"]},
+    ]
+    rules = f'not_the_same: [[{OLD}, "email:info@x"]]\n{LINKING}'
+    _, out = ingested(tmp_path, rules, contacts=rows, events=events)
+    assert [one["keys"] for one in read(out, "merges") if one["by"] == "key"] == [["email:info@x"]]
+    (own,) = [one for one in read(out, "merges") if one["by"] == "likely" and one["left"] == OLD]
+    assert own["contact_id"] == OLD
+    (event,) = [one for one in read(out, "events") if one["event_id"].startswith(YOUNG)]
+    assert event["contact_id"] == OLD
+    assert read(out, "quarantine") == []
+
+
 SHARED = [
     {**view(0, "2024-01-05T10:00:00Z"), "keys": ["email:info@x"]},
     {**view(1, "2024-01-06T10:00:00Z"), "keys": ["email:info@x"]},
@@ -222,6 +241,22 @@ def test_rows_without_a_time_are_not_compared_and_a_day_is_known_at_its_end(
         datetime(2024, 5, 1, 7, 30),
     ]
     assert notes[0].startswith("identity.yaml: 3 contact rows not compared, as created says no")
+
+
+def test_what_is_null_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "identity.yaml").write_text(LINKING, "utf-8")
+    rules = load_identity(tmp_path)
+    assert rules is not None
+    known = {**PLANTED.rows[0], "created": "2024-05-01", "company": None}
+    table = pa.table(
+        {
+            "attributes": [json.dumps(known), json.dumps({**known, "company": "None"})],
+            "keys": pa.array([None] * 2, pa.list_(pa.string())),
+            "account_id": pa.nulls(2, pa.string()),
+        }
+    )
+    made, _ = compared_contacts(table, pa.array(["a", "b"]), rules)
+    assert made["company"].to_pylist() == [None, "none"]
 
 
 def test_a_column_that_no_row_has_is_told(tmp_path: Path) -> None:
