@@ -18,7 +18,7 @@ from nurture_rl.report.value_figures import axis_limits
 from nurture_rl.report.world_figures import frequent_heads
 from tests.unit.report.sample import head, long_trial, nothing, sample, single_step
 
-ALL = {"values", "overlap", "calibration", "action_mix", "guardrails"}
+ALL = {"values", "overlap", "rounds", "calibration", "action_mix", "guardrails"}
 
 
 def ids(svg: bytes) -> set[bytes]:
