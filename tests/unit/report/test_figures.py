@@ -46,8 +46,8 @@ def test_figures_repeat_byte_for_byte_and_share_no_identifiers() -> None:
 
 @pytest.mark.slow
 def test_single_decisions_and_long_journeys_are_drawn() -> None:
-    assert set(figures(single_step())) == ALL - {"guardrails"}
-    assert set(figures(long_trial())) == ALL - {"guardrails"}
+    assert set(figures(single_step())) == ALL - {"guardrails", "rounds"}
+    assert set(figures(long_trial())) == ALL - {"guardrails", "rounds"}
 
 
 @pytest.mark.slow
