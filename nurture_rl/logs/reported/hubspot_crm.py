@@ -46,14 +46,12 @@ def _events(row: Row) -> list[ReportedEvent]:
         raise UntranslatedRow("expected Associated Contact IDs: the row names nobody", False)
     what = (name, cells["type"], cells.get("topic"), cells.get("occurred_at"))
     told = given({**cells, "source": "hubspot", "is_machine": False})
-    return [
-        ReportedEvent(
-            {**told, "event_id": made_id("hubspot", (*what, who or email))},
-            None if who else email,
-            (f"hubspot:{who}",) if who else (),
-        )
-        for who in people or [None]
+    named = [
+        ({"event_id": made_id("hubspot", (*what, who))}, (f"hubspot:{who}",)) for who in people
     ]
+    if not named:
+        return [ReportedEvent({**told, "event_id": made_id("hubspot", (*what, email))}, email)]
+    return [ReportedEvent({**told, **own_id}, None, keys) for own_id, keys in named]
 
 
 def _deal(row: Row) -> dict[str, Any]:
