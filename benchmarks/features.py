@@ -79,7 +79,9 @@ def _row(maker: str, log: Path, events: int, home: Path) -> Path:
 def _timed(maker: str, log: Path, out: Path) -> dict[str, float]:
     wall, before = time.perf_counter(), _cpu()
     _MAKERS[maker](log, out)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of the larger process: Spark works in a child.
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024
     return {"cpu": _cpu() - before, "wall": time.perf_counter() - wall, "memory": used}
 
 
@@ -108,7 +110,11 @@ def _spark(log: Path, out: Path) -> None:
     small = {"spark.driver.memory": "6g", "spark.sql.shuffle.partitions": "8"}
     session = builder.master("local[2]").config(map=small).getOrCreate()
     _nurture(log, out, "spark")
+    gateway = session.sparkContext._gateway
     session.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # so that Java ends, and what it took is known
+    gateway.proc.wait()
 
 
 def _duckdb(log: Path, out: Path) -> None:
