@@ -52,6 +52,7 @@ class RoundRecord:
     drift: tuple[str, ...]  # what is not as it was in other rounds
     next_programme: str
     truth: RoundTruth | None  # None: nobody knows it
+    tried: str | None = None  # the challenger that took a share of the exploration
 
     @property
     def next_gain(self) -> float | None:
