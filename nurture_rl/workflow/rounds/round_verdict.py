@@ -94,7 +94,7 @@ def write_verdict(
         say(f"  drift: {line}")
     record = _record(evaluated, decided, ran, counts[-1], follows)
     name, stages = decided["candidate"], judged.evaluation.parent
-    challenger = None if name is None else _unexplored(judged.policies[name])
+    challenger = None if name is None else unexplored(judged.policies[name])
     truth = _truth(ran, challenger, follows, journey, run, stages)
     write_record(replace(record, drift=drift, truth=truth), out / ROUND)
 
@@ -116,7 +116,7 @@ def _next(decided: Mapping[str, Any], ran: Ran, policies: Mapping[str, Path]) ->
     name = decided["exported"]
     if name is None or name == CHAMPION:
         return ran.programme
-    spec = _unexplored(policies[name])
+    spec = unexplored(policies[name])
     return Programme(name if decided["verdict"] == RULES else f"{name} of round {ran.number}", spec)
 
 
@@ -127,10 +127,10 @@ def _tried(
     if not asked or not may_be_tried(asked[0][0], limits):
         return None
     name = asked[0][0].candidate
-    return Programme(f"{name} of round {ran.number}", _unexplored(policies[name]))
+    return Programme(f"{name} of round {ran.number}", unexplored(policies[name]))
 
 
-def _unexplored(folder: Path) -> Any:
+def unexplored(folder: Path) -> Any:
     """A policy of the round as it would run without exploration."""
     spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
     return _of_stage(spec["policy"], folder.name)

@@ -117,9 +117,10 @@ def settings_of_round(
     """The settings by which one round is learned from and judged.
 
     What is compared is what is served: each policy with the exploration of the round, and with the
-    challenger that was tried in it. Without it a programme does what the log of others seldom did, and no log carries that. The trust region is
-    around the policy that ran last, with its exploration. The gate's level is shared out among all
-    rounds, so that it holds for all of them together.
+    challenger that was tried in it. Without it a programme does what the log of others seldom did,
+    and no log carries that. The trust region is around the policy that ran last, with its
+    exploration. The gate's level is shared out among all rounds, so that it holds for all of them
+    together.
 
     Args:
         checked: of the whole programme; `logged` stands for the policy that ran last.
