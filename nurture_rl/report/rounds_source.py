@@ -74,3 +74,4 @@ class RoundsRecord:
     earlier: str  # what earlier rounds counted for
     start: Mapping[str, Any]  # the policy that logged the first round
     rounds: tuple[RoundRecord, ...]
+    challenger_share: float = 0.0  # of the exploration, for a challenger that is tried

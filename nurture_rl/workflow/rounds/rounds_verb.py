@@ -138,9 +138,11 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
         earlier=asked.earlier,
         start=logging,
         rounds=tuple(read_round(one) for one in judged),
+        challenger_share=asked.challenger_share,
     )
     inputs: dict[str, Any] = {"rounds": [one.name for one in judged], "start": logging}
     inputs |= {"level": run.release.level, "earlier": asked.earlier, "journey": journey.resolved}
+    inputs["challenger_share"] = asked.challenger_share
     return shop.stage("rounds", inputs, partial(_written, record), rounds_page)
 
 
