@@ -159,9 +159,11 @@ def main(worlds: int, episodes: int) -> None:
             cells = [name, f"{rounds} of {each:,}", f"`{earlier}`", f"{share:.0%}"]
             cells.append(f"{wrong} of {worlds}")
             lines.append([*cells, f"{moved} of {worlds}", f"{value:.3f}"])
-    head = ("world", "rounds of episodes", "earlier rounds", "challenger's share")
-    head = (*head, "released what is worth no more")
-    print(markdown_table((*head, "released at all", "true value in the end"), lines))
+    head = (
+        *("world", "rounds of episodes", "earlier rounds", "challenger's share"),
+        *("released what is worth no more", "released at all", "true value in the end"),
+    )
+    print(markdown_table(head, lines))
 
 
 if __name__ == "__main__":
