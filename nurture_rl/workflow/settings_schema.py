@@ -7,6 +7,7 @@ from functools import cache
 from hydra.core.config_store import ConfigStore
 
 from nurture_rl.workflow.distil_config import DistilConfig
+from nurture_rl.workflow.doctor_config import DoctorConfig
 from nurture_rl.workflow.interchange_config import InterchangeConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.lift_config import LiftConfig
@@ -27,6 +28,7 @@ def register_schemas() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(name="ope_schema", node=OpeConfig)
     store.store(name="distil_schema", node=DistilConfig)
+    store.store(name="doctor_schema", node=DoctorConfig)
     store.store(name="interchange_schema", node=InterchangeConfig)
     store.store(name="lift_schema", node=LiftConfig)
     store.store(name="prices_schema", node=PricesConfig)
