@@ -23,9 +23,6 @@ class HintRules:
     devices: DeviceRules | None = None  # None: no devices
 
 
-NO_HINTS = HintRules()
-
-
 def load_hint_rules(folder: Path) -> HintRules:
     """The rules of a log's folder.
 
@@ -38,7 +35,9 @@ def load_hint_rules(folder: Path) -> HintRules:
 class ContactHints:
     """Sees the events of some contacts after the others, then fills in what they say."""
 
-    def __init__(self, rules: HintRules) -> None:
+    def __init__(self, rules: HintRules | None) -> None:
+        """Begin; without rules nothing is inferred."""
+        rules = rules or HintRules()
         self._zones, self._devices = ZoneSearch(rules.zones), DeviceSearch(rules.devices)
 
     def see(self, events: pa.Table) -> pa.Table:

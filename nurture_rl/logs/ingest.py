@@ -18,13 +18,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields
 from nurture_rl.logs.contact_buckets import ContactBuckets
-from nurture_rl.logs.contact_hints import (
-    HINT_FILES,
-    NO_HINTS,
-    ContactHints,
-    HintRules,
-    load_hint_rules,
-)
+from nurture_rl.logs.contact_hints import HINT_FILES, ContactHints, HintRules, load_hint_rules
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
@@ -80,7 +74,7 @@ class Reading:
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
     people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
-    hints: HintRules = NO_HINTS  # what is inferred of contacts
+    hints: HintRules | None = None  # what is inferred of contacts; None: nothing is
 
 
 @dataclass(frozen=True, slots=True)
