@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from nurture_envs.journey import Journey, Signal
 
-CONVERT, BOOK, ENGAGE, IGNORE, CHURN = "convert", "book", "engage", "ignore", "churn"
+CONVERT, BOOK, ADVANCE = "convert", "book", "advance"
+ENGAGE, IGNORE, CHURN = "engage", "ignore", "churn"
 _LOST = frozenset({"lost", "closed_lost", "cancelled", "canceled", "churned"})
 _LEAVES = frozenset({"unsubscribe", "complaint", "consent_withdrawn"})
 _HARDLY = frozenset({"out_of_office", "automatic"})  # replies that nobody wrote
@@ -52,6 +53,9 @@ def predicted_outcomes(journey: Journey) -> tuple[PredictedOutcome, ...]:
     ]
     if booked and set(booked) != set(star):
         outcomes.append(PredictedOutcome(BOOK, "books a meeting", booked))
+    stages = tuple(dict.fromkeys(signal for _, signal in journey.stages))
+    if set(stages) - set(star):
+        outcomes.append(PredictedOutcome(ADVANCE, "enters another stage of the journey", stages))
     outcomes += [
         PredictedOutcome(ENGAGE, "clicks a mail or answers one, machines left out", engaged),
         PredictedOutcome(

@@ -67,10 +67,9 @@ def test_probabilities_are_those_of_the_beta_distribution_and_hold_as_often() ->
 def log(folder: Path, rules: str | None) -> dict[str, dict[str, Any]]:
     """Attributes of who clicks on a phone, on both, by a program, and of whom the log knows it."""
     folder.mkdir()
-    acts: list[tuple[str, str | None, bool]] = [("ada", PHONE, False)] * 12 + [
-        ("bob", PHONE, False),
-        ("bob", DESK, False),
-    ] * 5
+    acts: list[tuple[str, str | None, bool]] = []
+    acts += [("ada", PHONE, False)] * 12
+    acts += [("bob", PHONE, False), ("bob", DESK, False)] * 5
     acts += [("cat", DESK, True)] * 12 + [("dan", DESK, False)] * 12 + [("eve", None, False)] * 9
     rows = []
     for number, (who, agent, machine) in enumerate(acts):
