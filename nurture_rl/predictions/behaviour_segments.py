@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import comb
-from scipy.stats import chi2_contingency
+from scipy.special import chdtrc, comb
 
 from nurture_rl.predictions.episode_acts import EpisodeActs
 
@@ -88,8 +87,7 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
         for one in np.argsort(-np.bincount(group, minlength=k))
     )
     table = np.array([[won[group == one].sum(), (~won[group == one]).sum()] for one in range(k)])
-    even = (table.sum(axis=0) == 0).any()
-    p = 1.0 if even else float(chi2_contingency(table).pvalue)
+    p = _all_alike(table.astype(float))
     return FoundSegments(stability, shuffled, segments, p, days)
 
 
@@ -102,6 +100,14 @@ def adjusted_rand(one: IntArray, other: IntArray) -> float:
     by_chance = rows * columns / comb(len(one), 2)
     most = (rows + columns) / 2.0
     return 1.0 if most == by_chance else float((both - by_chance) / (most - by_chance))
+
+
+def _all_alike(table: FloatArray) -> float:
+    """The chance that groups differ as much though they are alike (Pearson), [groups, 2]."""
+    if (table.sum(axis=0) == 0.0).any():
+        return 1.0
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float(chdtrc(len(table) - 1, ((table - expected) ** 2 / expected).sum()))
 
 
 def _counts(acts: EpisodeActs, episode: int, days: float) -> FloatArray:

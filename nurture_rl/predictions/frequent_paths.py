@@ -18,7 +18,7 @@ from math import exp, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from nurture_rl.predictions.episode_acts import EpisodeActs
 
@@ -116,7 +116,7 @@ def _tested(
         ratio=exp(min(logged, 50.0)),
         lower=exp(logged - reach) if reach < inf else 0.0,
         upper=exp(min(logged + reach, 50.0)) if reach < inf else inf,
-        p=float(2.0 * norm.sf(abs(z))),
+        p=float(2.0 * ndtr(-abs(z))),
         told=False,
     )
 

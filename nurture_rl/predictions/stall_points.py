@@ -12,7 +12,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from nurture_rl.predictions.episode_acts import EpisodeActs
 from nurture_rl.predictions.frequent_paths import few_false
@@ -52,7 +52,7 @@ def stall_points(acts: EpisodeActs, days: float, false: float) -> list[StallPoin
         stays, error = _still(gap[mine], open_[mine], days)
         others, besides = _still(gap[~mine], open_[~mine], days)
         spread = sqrt(error**2 + besides**2)
-        p = 1.0 if spread == 0.0 else float(2.0 * norm.sf(abs(stays - others) / spread))
+        p = 1.0 if spread == 0.0 else float(2.0 * ndtr(-abs(stays - others) / spread))
         lower, upper = (
             float(np.clip(stays + side * 1.96 * error, 0.0, 1.0)) for side in (-1.0, 1.0)
         )
