@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.special import betaincc
 
 from nurture_envs.fields import Fields
 from nurture_rl.errors import LogError
@@ -84,6 +83,8 @@ def usual_devices(acts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray
         Place in `DEVICES` of the most likely one, [c], and the probability that its share is above
         one half, [c].
     """
+    from scipy.special import betaincc  # servers read device words, and need no scipy
+
     everybody = (acts.sum(axis=0) + 1.0) / (acts.sum() + len(DEVICES))
     known = acts + _PRIOR * everybody
     best = known.argmax(axis=1)

@@ -36,10 +36,10 @@ class DeviceSearch:
             )
             acts = events.filter(human)
             properties = acts["properties"].combine_chunks()
-            said = pc.coalesce(text_in(properties, "device"), text_in(properties, "user_agent"))
-            texts = said.dictionary_encode()
-            places = np.array([self._place(one) for one in texts.dictionary.to_pylist()] + [-1])
-            device = places[np.asarray(pc.fill_null(texts.indices, len(places) - 1), np.int64)]
+            by_word, by_browser = (
+                self._places(text_in(properties, name)) for name in ("device", "user_agent")
+            )
+            device = np.where(by_word >= 0, by_word, by_browser)
             there = device >= 0
             who = acts["contact_id"].combine_chunks().filter(pa.array(there))
             self._seen.append((who, device[there]))
@@ -57,13 +57,15 @@ class DeviceSearch:
         """
         if self._rules is None:
             return contacts
-        best, sure = usual_devices(self._acts(contacts))
+        acts = self._acts(contacts)
+        best, sure = usual_devices(acts)
         attributes = [json.loads(text) for text in contacts["attributes"].to_pylist()]
         stated = np.array([DEVICE in one for one in attributes], bool)
         fixed = np.isin(
             np.array(contacts["contact_id"].to_pylist(), object), decided.unique().to_pylist()
         )
-        fits = (sure >= self._rules.least) & ~stated & ~fixed
+        acted = acts.sum(axis=1) > 0  # the habits of all alone say nothing of anybody
+        fits = (sure >= self._rules.least) & acted & ~stated & ~fixed
         rows = np.flatnonzero(fits)
         marked = [
             json.dumps(
@@ -92,6 +94,12 @@ class DeviceSearch:
         cells = np.asarray(place.drop_null(), np.int64) * len(DEVICES) + device[there]
         counts = np.bincount(cells, minlength=len(contacts) * len(DEVICES))
         return counts.reshape(-1, len(DEVICES)).astype(np.float64)
+
+    def _places(self, said: pa.Array) -> np.ndarray:
+        """The place of the device that each text names, -1 where it names none, [n]."""
+        texts = said.dictionary_encode()
+        places = np.array([self._place(one) for one in texts.dictionary.to_pylist()] + [-1])
+        return places[np.asarray(pc.fill_null(texts.indices, len(places) - 1), np.int64)]
 
     def _place(self, text: str | None) -> int:
         if text not in self._known:
