@@ -201,7 +201,7 @@ def test_a_log_read_piece_by_piece_gives_the_changes_of_the_whole(
         ({"usual": None}, "usual: expected a number"),
         ({"of": ["turned"]}, "cannot be counted itself"),
         ({"times": 3}, "times: no such key"),
-        ({"run_length": 0}, r"run_length: expected a number in \[1.0, inf\]"),
+        ({"run_length": 0}, r"run_length: expected a number in"),
     ],
 )
 def test_wrong_rules_are_told(rule: dict[str, Any], said: str) -> None:

@@ -139,7 +139,7 @@ def test_hubspots_deals_and_meetings_are_counted_whole(tmp_path: Path) -> None:
     assert closed(again) == closed(found)
 
 
-@pytest.mark.parametrize("people", [7, 7.0, "7", "7.0", " 7 ; 7.0", [7, "7.0", float("nan"), True]])
+@pytest.mark.parametrize("people", [7, 7.0, "7", "7.0", " 7 ; 7.0", [7, "7.0", True]])
 def test_an_id_names_the_same_person_however_a_file_writes_it(tmp_path: Path, people: Any) -> None:
     row = {**HUBSPOT[0], "Associated Contact IDs": people}
     told = read(tmp_path / "log", "deals.jsonl", json.dumps(row) + "\n", "hubspot_crm")
