@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nurture_envs.fields import Fields, channels_of, hint
 
 _DAYS = 24.0
+_LARGEST = 1e6  # of what a rule of changes may say: the sums stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class ChangePoints:
     per: tuple[str, ...]  # what they answer; none: nothing but time
     usual: float  # rate or share of somebody of whom nothing is known yet, > 0
     counts_for: float  # weeks, or signals of `per`, that `usual` counts for beside their own, > 0
-    becomes: float  # times the usual that is looked for, > 0: above 1 a rise, below a fall
+    becomes: (
+        float  # times the usual that is looked for, in [0.001, 1000]: above 1 a rise, below a fall
+    )
     run_length: float  # mean weeks, or signals of `per`, to a false alarm, at least; > 1
     until: tuple[str, ...]  # signals after which everything begins anew
 
@@ -101,15 +104,15 @@ def _changes(name: str, f: Fields, signals: list[str]) -> DerivedRule:
         type=name,
         of=channels_of(f, "of", signals),
         per=channels_of(f, "per", signals, default=[]),
-        usual=f.number("usual", low=1e-6),
-        counts_for=f.number("counts_for", 10.0, low=1e-3),
-        becomes=f.number("becomes", low=0.0),
-        run_length=f.number("run_length", low=1.0),
+        usual=f.number("usual", low=1e-6, high=_LARGEST),
+        counts_for=f.number("counts_for", 10.0, low=1e-3, high=_LARGEST),
+        becomes=f.number("becomes", low=1e-3, high=1e3),
+        run_length=f.number("run_length", low=1.0, high=_LARGEST),
         until=channels_of(f, "until", signals, default=[]),
     )
     if set(rule.of) & {*rule.per, *rule.until} or set(rule.per) & set(rule.until):
         f.problem("of", "a signal can be in one of `of`, `per` and `until`")
-    if rule.becomes in (0.0, 1.0):
+    if rule.becomes == 1.0:
         f.problem("becomes", "expected above 1 for a rise or between 0 and 1 for a fall")
     elif rule.per and not rule.usual * max(rule.becomes, 1.0) < 1.0:
         f.problem("usual", "expected a share that is below 1, also times `becomes`")

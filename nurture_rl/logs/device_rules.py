@@ -19,7 +19,7 @@ _LEAST = 0.9
 _PRIOR = 2.0  # acts that the habits of all count for beside a contact's own
 # What senders call devices, and what browsers say of themselves; the first that fits holds.
 _WORDS = {
-    "tablet": r"tablet|ipad|kindle|silk/|android(?!.*mobile)",
+    "tablet": r"tablet(?! pc)|ipad|kindle|silk/|android(?!.*mobile)",
     "phone": r"mobile|phone|ipod|android|blackberry|opera mini",
     "computer": r"desktop|computer|\bpc\b|laptop|windows nt|macintosh|x11|cros ",
 }

@@ -12,7 +12,7 @@ _REASONS = {
     "competitor": r"compet|rival|konkurren|wettbewerb|other vendor|another (vendor|provider|tool)",
     "no_budget": r"budget|funding|funds|no money|geld",
     "price": r"pric|expens|cost|preis|teuer|discount|roi\b",
-    "timing": r"tim(e|ing)|too early|not now|later|postpon|delay|zeitpunkt|verschoben",
+    "timing": r"\btim(e|ing)|too early|not now|later|postpon|delay|zeitpunkt|verschoben",
     "missing_feature": r"feature|functional|integration|technical|capabilit|product (gap|fit)",
     "no_fit": r"\bfit\b|unqualified|disqualif|wrong (size|profile|company)|not qualified",
     "no_need": r"no (need|interest|pain)|not interested|kein (bedarf|interesse)|solved",

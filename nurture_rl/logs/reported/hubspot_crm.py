@@ -88,9 +88,15 @@ def _meeting(row: Row, outcome: str) -> dict[str, Any]:
 
 
 def _people(row: Row) -> list[str]:
-    """HubSpot's ids of the contacts of a row."""
+    """HubSpot's ids of the contacts of a row; tables write whole numbers as 7.0, too."""
     told = argument("Associated Contact IDs", row) or argument("contactId", row)
-    found = re.split(r"[;,\s]+", told) if isinstance(told, str) else []
+    cells = told if isinstance(told, list) else [told]
+    numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in cells]
+    texts = [
+        f"{one:.0f}" if is_number and one % 1 == 0 else one if isinstance(one, str) else ""
+        for one, is_number in zip(cells, numbers, strict=True)
+    ]
+    found = [re.sub(r"^(\d+)\.0+$", r"\1", one) for one in re.split(r"[;,\s]+", ";".join(texts))]
     return list(dict.fromkeys(one for one in found if one))
 
 

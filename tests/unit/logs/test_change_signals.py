@@ -191,12 +191,17 @@ def test_a_log_read_piece_by_piece_gives_the_changes_of_the_whole(
         ({"of": ["viewd"]}, "no signal is called 'viewd'"),
         ({"becomes": 1}, "becomes: expected above 1"),
         ({"becomes": 0.5}, "without `per` expected a rise"),
+        ({"becomes": 1e-319, "per": ["sent"]}, "becomes: expected a number"),
+        ({"becomes": 1e300}, "becomes: expected a number"),
+        ({"usual": 1e300}, "usual: expected a number"),
+        ({"counts_for": 1e300}, "counts_for: expected a number"),
+        ({"run_length": 1e300}, "run_length: expected a number"),
         ({"per": ["sent"], "usual": 0.5}, "expected a share that is below 1"),
         ({"per": ["viewed"]}, "one of `of`, `per` and `until`"),
         ({"usual": None}, "usual: expected a number"),
         ({"of": ["turned"]}, "cannot be counted itself"),
         ({"times": 3}, "times: no such key"),
-        ({"run_length": 0}, r"run_length: expected a number in \[1.0, inf\]"),
+        ({"run_length": 0}, r"run_length: expected a number in"),
     ],
 )
 def test_wrong_rules_are_told(rule: dict[str, Any], said: str) -> None:

@@ -47,6 +47,7 @@ def read(folder: Path, name: str, text: str, format: str, more: str = "") -> Any
         ("No response", "no_answer"),
         ("no_decision", "no_decision"),
         ("Status quo", "no_decision"),
+        ("Negative sentiment", "other"),
         ("Sunspots", "other"),
         ("  ", None),
         (None, None),
@@ -136,3 +137,16 @@ def test_hubspots_deals_and_meetings_are_counted_whole(tmp_path: Path) -> None:
     assert len(found["quarantine"]) == 3  # open, nobody, cancelled
     again = read(tmp_path / "twice", "crm.jsonl", text + text, "hubspot_crm")
     assert closed(again) == closed(found)
+
+
+@pytest.mark.parametrize("people", [7, 7.0, "7", "7.0", " 7 ; 7.0", [7, "7.0", True]])
+def test_an_id_names_the_same_person_however_a_file_writes_it(tmp_path: Path, people: Any) -> None:
+    row = {**HUBSPOT[0], "Associated Contact IDs": people}
+    told = read(tmp_path / "log", "deals.jsonl", json.dumps(row) + "\n", "hubspot_crm")
+    plain = {**row, "Associated Contact IDs": "7"}
+    same = read(tmp_path / "plain", "deals.jsonl", json.dumps(plain) + "\n", "hubspot_crm")
+    assert [one["event_id"] for one in told["events"]] == [
+        one["event_id"] for one in same["events"]
+    ]
+    assert len(told["events"]) == 1
+    assert not told["quarantine"]

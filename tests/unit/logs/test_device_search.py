@@ -35,6 +35,7 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Safa
         ((IPAD,), "tablet"),
         ((DESK,), "computer"),
         ((MAC,), "computer"),
+        (("Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Tablet PC 2.0)",), "computer"),
         (("MOBILE",), "phone"),
         (("Desktop", PHONE), "computer"),
         ((None, "tablet"), "tablet"),
