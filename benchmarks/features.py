@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
 def _row(maker: str, log: Path, events: int, home: Path) -> Path:
     out = home / f"{log.name}-{maker}.parquet"
     command = [sys.executable, str(Path(__file__)), "--run", maker, str(log), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     decisions = pq.read_metadata(log / "decisions.parquet").num_rows
     each, memory = found["cpu"] / events * 1e6, found["memory"] / 2**30
@@ -79,7 +79,9 @@ def _row(maker: str, log: Path, events: int, home: Path) -> Path:
 def _timed(maker: str, log: Path, out: Path) -> dict[str, float]:
     wall, before = time.perf_counter(), _cpu()
     _MAKERS[maker](log, out)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of the larger process: Spark works in a child.
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024
     return {"cpu": _cpu() - before, "wall": time.perf_counter() - wall, "memory": used}
 
 
@@ -108,7 +110,11 @@ def _spark(log: Path, out: Path) -> None:
     small = {"spark.driver.memory": "6g", "spark.sql.shuffle.partitions": "8"}
     session = builder.master("local[2]").config(map=small).getOrCreate()
     _nurture(log, out, "spark")
+    gateway = session.sparkContext._gateway
     session.stop()
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # so that Java ends, and what it took is known
+    gateway.proc.wait()
 
 
 def _duckdb(log: Path, out: Path) -> None:
@@ -125,7 +131,7 @@ def _duckdb(log: Path, out: Path) -> None:
             f"FILTER ({mine}), 0) / 1048576 AS {name}_decayed",
         ]
     sums += [
-        f"count(*) FILTER (type = 'click' AND lag = {a}) AS \"each@{a}\"" for a in range(1, 15)
+        f"count(*) FILTER (type = 'click' AND lag = {a}) AS \"each@{a}\"" for a in range(1, 21)
     ]
     sums += [
         f"coalesce(sum(round_even(value * 1024, 0)) FILTER (type = 'purchase' AND lag <= {w}), 0) "
@@ -193,7 +199,7 @@ def _polars(log: Path, out: Path) -> None:
         weight = ((2.0 ** (-(at - 1) / HALF_LIFE)) * 1048576).round()
         sums[f"{name}_decayed"] = weight.filter(mine).sum() / 1048576
     click, opened, bought = (pl.col("type") == kind for kind in ("click", "open", "purchase"))
-    sums |= {f"each@{ago}": (click & (at == ago)).sum() for ago in range(1, 15)}
+    sums |= {f"each@{ago}": (click & (at == ago)).sum() for ago in range(1, 21)}
     money = (pl.col("value") * 1024).round(mode="half_to_even")
     sums |= {f"spent_{w}": money.filter(bought & (at <= w)).sum() / 1024 for w in WINDOWS}
     for w in (7, 28):

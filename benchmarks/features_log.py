@@ -34,7 +34,7 @@ def journey() -> dict[str, Any]:
         features[f"{name}_since"] = {"kind": "recency", **of, "window": WINDOW}
         decayed = {"kind": "decayed", "window": WINDOW, "half_life": HALF_LIFE}
         features[f"{name}_decayed"] = {**decayed, **of}
-    features["each"] = {"kind": "memory", "of": ["clicked"], "window": 14}
+    features["each"] = {"kind": "memory", "of": ["clicked"], "window": 20}
     money = {"kind": "count", "of": ["bought.value"]}
     features |= {f"spent_{w}": {**money, "window": w} for w in WINDOWS}
     rate = {"kind": "ratio", "of": ["clicked"], "over": ["opened"]}

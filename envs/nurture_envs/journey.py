@@ -11,9 +11,9 @@ from typing import Any
 from nurture_envs.claims import Claim
 from nurture_envs.clock import Clock
 from nurture_envs.crowd_limits import SellerCapacity, VolumeRamp
+from nurture_envs.derived_rules import DerivedRule
 from nurture_envs.experiment import Experiment
 from nurture_envs.handoff_rules import HandoffRules
-from nurture_envs.repeated_events import RepeatedEvents
 
 JOBS = ("remove_objection", "deliver_proof", "qualify", "book_meeting", "activate", "re_engage")
 LIMIT_UNITS = ("contact", "decision", "send")  # a contact: as values are, per episode
@@ -375,7 +375,7 @@ class Journey:
     experiment: Experiment | None = None  # of servers; None: the policy decides for everybody
     signers: int = 1  # different people who must sign a bundle of it before it is served
     claims: tuple[Claim, ...] = ()  # what messages name as proof besides are labels and no more
-    repeated: tuple[RepeatedEvents, ...] = ()  # events that are worked out of others
+    derived: tuple[DerivedRule, ...] = ()  # events that are worked out of others
 
     @cached_property
     def channels(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import yaml
 
 from nurture_envs.actions import ActionCatalog
 from nurture_envs.clock import Clock
+from nurture_envs.derived_rules import read_derived
 from nurture_envs.errors import JourneyError
 from nurture_envs.fields import Fields, channels_of, hint
 from nurture_envs.journey import (
@@ -43,7 +44,6 @@ from nurture_envs.journey_rules import (
     rule_problems,
     spacing_problems,
 )
-from nurture_envs.repeated_events import read_repeated
 
 
 def shipped_journeys() -> tuple[str, ...]:
@@ -145,7 +145,7 @@ def _journey(f: Fields) -> Journey:
         experiment=read_experiment(f, clock, figures, names),
         signers=f.integer("signers", 1, low=1, high=32),
         claims=tuple(read_claim(name, child) for name, child in f.children("claims", {})),
-        repeated=read_repeated(f, names, [signal.type for signal in signals]),
+        derived=tuple(read_derived(f, names, [signal.type for signal in signals])),
     )
     f.finish()
     return journey

@@ -14,6 +14,7 @@ from experiments.learners.sighted import SightedSimulation, Unsighted
 from experiments.learners.truth import TRUTH_SEED, FloatArray, Measured, measured, stderr
 from nurture_envs.journey import Journey
 from nurture_envs.rollout import returns
+from nurture_envs.simulation import Simulation
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.policies.composition import Region
 from nurture_rl.policies.policy import Policy
@@ -158,7 +159,7 @@ def held_oracle_of(
 
 
 def best_of(
-    world: SightedSimulation, config: OracleConfig, region: Region | None, told: Say
+    world: Simulation, config: OracleConfig, region: Region | None, told: Say
 ) -> tuple[Policy, tuple[Attempt, ...]]:
     """The best of several trainings by its value on the choosing contacts.
 

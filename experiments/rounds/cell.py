@@ -28,13 +28,21 @@ ARMS = {
         f"rounds.contacts={CONTACTS}",
         "data.logging.policy.kind=expert",
     ),
+    "directed": (
+        f"rounds.count={ROUNDS}",
+        f"rounds.contacts={CONTACTS}",
+        "rounds.challenger_share=0.5",
+    ),
 }
 NULL = "null_lead"  # the world in which nothing can be learned
+WORLDS = ("reference", "stalled_opportunity", "re_engagement", "trial_onboarding")
 CELLS = (
     *(("reference", "rounds"), (NULL, "rounds"), ("reference", "one_log")),
     *(("reference", "from_expert"), ("re_engagement", "rounds"), ("re_engagement", "one_log")),
     *(("stalled_opportunity", "rounds"), ("stalled_opportunity", "one_log")),
+    *(("trial_onboarding", "rounds"), ("trial_onboarding", "one_log")),
     *(("re_engagement", "from_expert"), ("stalled_opportunity", "from_expert")),
+    *((data, "directed") for data in (*WORLDS, NULL)),
 )
 
 

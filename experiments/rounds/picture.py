@@ -21,6 +21,7 @@ _COLOURS = {
     "rounds": drawing.BLUE,
     "one_log": drawing.ORANGE,
     "from_expert": drawing.GREEN,
+    "directed": drawing.PURPLE,
     "compared_bare": drawing.VERMILION,  # an earlier form: see README.md
 }
 

@@ -11,8 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from experiments.rounds.cell import ARMS, CELLS, CellRecord, worked_out
 from experiments.rounds.picture import value_by_round
+from experiments.rounds.shipped import FILE, shipped
 from experiments.rounds.tables import report
 from nurture_rl.codec import read_record
+from nurture_rl.logs.atomic import atomic_write_bytes
 
 HERE = Path(__file__).parent
 
@@ -41,6 +43,7 @@ def main(arguments: list[str]) -> None:
     found = [read_record(one, CellRecord) for one in sorted(given.out.glob("*.json"))]
     print(report(found))
     value_by_round(found, HERE / "value-by-round.png")
+    atomic_write_bytes(FILE, shipped(found).encode("utf-8"))
 
 
 if __name__ == "__main__":

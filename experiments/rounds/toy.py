@@ -21,6 +21,12 @@ UNIFORM = np.full((CELLS, ACTIONS), 1.0 / ACTIONS)
 DRIP = np.tile(np.eye(ACTIONS)[0], (CELLS, 1))  # what runs first: always the same action
 _GAINS = np.zeros((CELLS, ACTIONS))
 _GAINS[:, 1] = 0.4  # of the world in which something can be learned
+# What earlier rounds count for, rounds, and the share of the exploration that a challenger has.
+_PROGRAMMES = (
+    *((one, 5, 0.0) for one in EARLIER),
+    *((MIXTURE, 5, share) for share in (0.25, 0.5, 0.75)),
+    (MIXTURE, 1, 0.0),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,12 @@ class Outcome:
 
 
 def programme(
-    gains: FloatArray, rounds: int, episodes: int, earlier: str, rng: np.random.Generator
+    gains: FloatArray,
+    rounds: int,
+    episodes: int,
+    earlier: str,
+    rng: np.random.Generator,
+    challenger_share: float = 0.0,
 ) -> Outcome:
     """Run all rounds; half of each round's episodes judge.
 
@@ -53,25 +64,31 @@ def programme(
         episodes: of each.
         earlier: what earlier rounds count for, as in `nurture rounds`.
         rng: draws everything.
+        challenger_share: of the exploration, that follows what the round before did not release.
     """
-    runs, logs, false, released = DRIP, [], 0, 0
+    runs, chance, logs, false, released = DRIP, UNIFORM, [], 0, 0
     score = float(ndtri(1.0 - (1.0 - LEVEL) / rounds / 2.0))
     for _ in range(rounds):
-        ran = explored(runs)
+        ran = explored(runs, chance)
         logs.append(_played(gains, ran, episodes, rng))
         used = logs[-1:] if earlier == NONE else logs
         candidate = capped(_learned(used), ran, RATIO)
-        gain = _gains(used, explored(candidate), ran, earlier)
-        if gain.mean() > score * gain.std(ddof=1) / np.sqrt(gain.size):
+        offered = explored(candidate, chance)
+        gain = _gains(used, offered, ran, earlier)
+        half = score * gain.std(ddof=1) / np.sqrt(gain.size)
+        chance = UNIFORM
+        if gain.mean() > half:
             released += 1
-            false += worth(gains, explored(candidate)) <= worth(gains, ran)
+            false += worth(gains, offered) <= worth(gains, ran)
             runs = candidate
+        elif gain.mean() > -half:
+            chance = (1.0 - challenger_share) * UNIFORM + challenger_share * candidate
     return Outcome(false, released, worth(gains, runs))
 
 
-def explored(table: FloatArray) -> FloatArray:
+def explored(table: FloatArray, chance: FloatArray) -> FloatArray:
     """A policy with a share of its decisions left to chance."""
-    return (1.0 - CHANCE) * table + CHANCE * UNIFORM
+    return (1.0 - CHANCE) * table + CHANCE * chance
 
 
 def worth(gains: FloatArray, table: FloatArray) -> float:
@@ -130,19 +147,23 @@ def main(worlds: int, episodes: int) -> None:
     """Print how often a programme of five rounds released what is not worth more."""
     lines = []
     for name, gains in (("null", np.zeros_like(_GAINS)), ("a gain in one action", _GAINS)):
-        for earlier, rounds in (*((one, 5) for one in EARLIER), (MIXTURE, 1)):
+        for earlier, rounds, share in _PROGRAMMES:
             each = episodes * 5 // rounds
             found = [
-                programme(gains, rounds, each, earlier, np.random.default_rng(seed))
+                programme(gains, rounds, each, earlier, np.random.default_rng(seed), share)
                 for seed in range(worlds)
             ]
             wrong = sum(one.false > 0 for one in found)
             moved = sum(one.released > 0 for one in found)
             value = float(np.mean([one.value for one in found]))
-            cells = [name, f"{rounds} of {each:,}", f"`{earlier}`", f"{wrong} of {worlds}"]
+            cells = [name, f"{rounds} of {each:,}", f"`{earlier}`", f"{share:.0%}"]
+            cells.append(f"{wrong} of {worlds}")
             lines.append([*cells, f"{moved} of {worlds}", f"{value:.3f}"])
-    head = ("world", "rounds of episodes", "earlier rounds", "released what is worth no more")
-    print(markdown_table((*head, "released at all", "true value in the end"), lines))
+    head = (
+        *("world", "rounds of episodes", "earlier rounds", "challenger's share"),
+        *("released what is worth no more", "released at all", "true value in the end"),
+    )
+    print(markdown_table(head, lines))
 
 
 if __name__ == "__main__":

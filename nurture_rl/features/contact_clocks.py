@@ -20,13 +20,14 @@ def contact_clocks(contacts: pa.Table, spec: FeatureSpec, default_zone: str) -> 
     """What the queries need of contacts.
 
     Args:
-        contacts: contact_id, time_zone and attributes (JSON), of decided contacts; null where the
-            log has no such contact, or does not say.
+        contacts: contact_id, since_us, until_us, time_zone and attributes (JSON), of decided
+            contacts; the latter two null where the log has no such contact, or does not say.
         spec: the declared features.
         default_zone: where contacts of unknown time zone live.
 
     Returns:
-        contact_id, contact (their number), zone, and attribute_0, ... (float32).
+        contact_id, since_us and until_us as they came, contact (their number), zone, and
+        attribute_0, ... (float32).
     """
     zones = pc.fill_null(contacts["time_zone"].combine_chunks(), "")
     zones = pc.if_else(pc.equal(zones, ""), default_zone, zones)
@@ -34,7 +35,7 @@ def contact_clocks(contacts: pa.Table, spec: FeatureSpec, default_zone: str) -> 
     encoded = spec.encode_attributes([json.loads(text) for text in texts.dictionary.to_pylist()])
     rows = encoded[np.asarray(texts.indices)]
     columns = {
-        "contact_id": contacts["contact_id"],
+        **{name: contacts[name] for name in ("contact_id", "since_us", "until_us")},
         "contact": np.arange(len(contacts)),
         "zone": zones,
     }

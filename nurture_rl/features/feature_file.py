@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nurture_envs.clock import DAY_US
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_rl.errors import ConfigError, LeakageError, LogError
 from nurture_rl.features.contact_clocks import contact_clocks, zone_shifts
-from nurture_rl.features.query import feature_query
+from nurture_rl.features.query import lasting_signals
 from nurture_rl.features.raw_query import decision_times, event_columns, signal_query
+from nurture_rl.features.sql_bins import start_us
 from nurture_rl.features.warehouse import Warehouse
 from nurture_rl.logs.atomic import atomic_file
 
@@ -52,23 +56,22 @@ def write_features(
         OSError: the disk refuses.
     """
     spec = FeatureSpec.of(journey)
-    asked = _columns(where, "decisions", _DECIDED)
-    decisions = where.numbered(asked)
+    decisions = _columns(where, "decisions", _DECIDED)
     events = _columns(where, "events", event_columns(journey), ("recorded_at",))
-    contacts = contact_clocks(_contacts(where, decisions), spec, default_zone)
-    first_us, last_us = _span(where, decisions, events)
+    contacts = contact_clocks(_contacts(where, decisions, spec), spec, default_zone)
+    first_us, last_us = _span(where, contacts, events, spec)
+    happened = where.micros(events.occurred_at)
+    events = events.filter(happened >= first_us, happened <= last_us)
     shifts = where.own(zone_shifts(contacts["zone"].to_pylist(), first_us, last_us))
     people = where.own(contacts)
-    times = decision_times(decisions, people, shifts, where.micros, spec)
+    times = where.numbered(decision_times(decisions, people, shifts, where.micros, spec))
     _require_completed_bins(where, times, spec)
     told = signal_query(events, people, shifts, where.micros, journey)
-    query = feature_query(told, times, spec).join(decisions.select("row", *_IDS), "row")
-    query = query.drop("row").select(*_IDS, *[f"feature_{i}" for i in range(len(spec.columns))])
     names = [*_IDS, *spec.columns]
     kinds = [pa.string()] * len(_IDS) + [pa.float32()] * len(spec.columns)
     schema, rows = pa.schema(zip(names, kinds, strict=True)), 0
     with atomic_file(out) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for batch in where.read(query):
+        for batch in where.features(told, times, spec):
             made = pa.Table.from_batches([batch]).rename_columns(names).cast(schema)
             writer.write_table(made)
             rows += len(made)
@@ -93,26 +96,38 @@ def _columns(
     return table.select(*needed, *(column for column in useful if column in table.columns))
 
 
-def _contacts(where: Warehouse, decisions: ir.Table) -> pa.Table:
-    """contact_id, time_zone and attributes of every decided contact."""
+def _contacts(where: Warehouse, decisions: ir.Table, spec: FeatureSpec) -> pa.Table:
+    """contact_id, time_zone and attributes of every decided contact, and what it looks back on.
+
+    From since_us (local) to until_us (UTC), microseconds since 1970: the start of the earliest
+    window, or the first decision, and the last decision.
+    """
     known = _columns(where, "contacts", ("contact_id", "time_zone", "attributes"))
-    ids = decisions.select("contact_id").distinct()
-    found = ids.left_join(known, "contact_id").select("contact_id", "time_zone", "attributes")
+    decided, anchor = where.micros(decisions.decided_at), where.micros(decisions.anchor)
+    begins = anchor + start_us(decisions.step.cast("int64") - spec.window, spec.clock)
+    times = decisions.select("contact_id", decided_us=decided, begins_us=begins)
+    spans = times.group_by("contact_id").aggregate(
+        since_us=ibis.least(times.begins_us.min(), times.decided_us.min()),
+        until_us=times.decided_us.max(),
+    )
+    found = spans.left_join(known, "contact_id").drop("contact_id_right")
     table = where.small(found)
     if not len(table):
         raise LogError("decisions: the table has no row; there is nothing to work out")
     return table
 
 
-def _span(where: Warehouse, decisions: ir.Table, events: ir.Table) -> tuple[int, int]:
-    """The first and the last moment of a log, microseconds since 1970."""
-    ends: list[int] = []
-    for times in (decisions.decided_at, events.occurred_at):
-        found = where.micros(times).name("us").as_table()
-        both = found.aggregate(first=found.us.min(), last=found.us.max())
-        (row,) = where.small(both).to_pylist()
-        ends += [row[name] for name in ("first", "last") if row[name] is not None]
-    return min(ends), max(ends)
+def _span(
+    where: Warehouse, contacts: pa.Table, events: ir.Table, spec: FeatureSpec
+) -> tuple[int, int]:
+    """The first and the last moment of what is read, microseconds since 1970."""
+    first_us = pc.min(contacts["since_us"]).as_py() - DAY_US  # no clock is a day from UTC
+    last_us = pc.max(contacts["until_us"]).as_py()
+    if lasting_signals(spec):  # whenever they happened
+        found = where.micros(events.occurred_at).name("us").as_table()
+        (row,) = where.small(found.aggregate(first=found.us.min())).to_pylist()
+        first_us = first_us if row["first"] is None else min(first_us, row["first"])
+    return first_us, last_us
 
 
 def _require_completed_bins(where: Warehouse, times: ir.Table, spec: FeatureSpec) -> None:

@@ -6,6 +6,8 @@ Column names inside the query are made by position, because engines fold the cas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 import numpy as np
@@ -18,7 +20,9 @@ from nurture_rl.features.past_aggregates import PastAggregates, is_one_of
 from nurture_rl.features.sql_bins import bin_of, calendar, start_us
 
 
-def feature_query(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> ir.Table:
+def feature_query(
+    events: ir.Table, decisions: ir.Table, spec: FeatureSpec, kept: Sequence[str] = ("row",)
+) -> ir.Table:
     """The feature vector of each decision, point-in-time correct.
 
     An event counts when its bin lies before the decision's and it was known by the decision's
@@ -30,11 +34,13 @@ def feature_query(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> i
         decisions: row (unique), contact, anchor_us, step, decided_us (int64) and attribute_0,
             attribute_1, ... (float32), as `spec.encode_attributes` gives them.
         spec: the declared features.
+        kept: columns of the decisions to keep beside their features.
 
     Returns:
-        row, and feature_0, feature_1, ... (float32) in the order of `spec.columns`; in no order.
+        The kept columns, and feature_0, feature_1, ... (float32) in the order of `spec.columns`;
+        rows in no order.
     """
-    asked = PastAggregates(_past(events, decisions, spec), spec)
+    asked = PastAggregates(known_pairs(events, decisions, spec), spec)
     attributes = iter(range(len(spec.attribute_columns)))
     columns: list[ir.Value] = []
     for feature in spec.features:
@@ -48,7 +54,7 @@ def feature_query(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> i
     summary, table = asked.by_row(), decisions
     if summary is not None:
         table = decisions.left_join(summary, "row").drop("row_right")
-    return table.select("row", **named)
+    return table.select(*kept, **named)
 
 
 def feature_matrix(log: BinnedLog, spec: FeatureSpec) -> NDArray[np.float32]:
@@ -80,8 +86,21 @@ def feature_matrix(log: BinnedLog, spec: FeatureSpec) -> NDArray[np.float32]:
     return np.column_stack([np.asarray(column, np.float32) for column in result.columns])
 
 
-def _past(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> ir.Table:
-    """What each decision could know: one row per decision and known event of a completed bin."""
+def lasting_signals(spec: FeatureSpec) -> list[str]:
+    """The signals whose events count however long ago they happened."""
+    named = [name for f in spec.features if f.kind == "ever" for name in f.of]
+    return named + [signal for f in spec.features for _, signal in f.stages]
+
+
+def known_pairs(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> ir.Table:
+    """What each decision could know: one row per decision and known event of a completed bin.
+
+    Args:
+        events, decisions, spec: as of `feature_query`.
+
+    Returns:
+        row, signal, value, lag (bins from the event to the decision, from 1 on) and bin.
+    """
     clock = spec.clock
     times = decisions.select(
         "row",
@@ -93,9 +112,8 @@ def _past(events: ir.Table, decisions: ir.Table, spec: FeatureSpec) -> ir.Table:
         since_us=decisions.anchor_us + start_us(decisions.step - spec.window, clock),
     )
     near = events.local_us >= times.since_us
-    ever = [name for f in spec.features if f.kind == "ever" for name in f.of]
-    ever += [signal for f in spec.features for _, signal in f.stages]
-    useful = near | is_one_of(events, spec, ever) if ever else near
+    lasting = lasting_signals(spec)
+    useful = near | is_one_of(events, spec, lasting) if lasting else near
     pairs = times.join(
         events,
         [

@@ -7,9 +7,12 @@ from collections.abc import Callable
 import ibis
 import ibis.expr.types as ir
 
+from nurture_envs.clock import DAY_US
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey, Signal
 from nurture_envs.signals import GRID
+from nurture_rl.features.past_aggregates import is_one_of
+from nurture_rl.features.query import lasting_signals
 from nurture_rl.features.sql_bins import start_us
 
 Micros = Callable[[ir.TimestampValue], ir.IntegerValue]  # microseconds since 1970 of a time
@@ -39,27 +42,28 @@ def decision_times(
     """Decisions on their contact's clock.
 
     Args:
-        decisions: row, contact_id, anchor, step and decided_at.
+        decisions: decision_id, contact_id, anchor, step and decided_at.
         people: contact_id, contact, zone and attribute_0, ...; see `contact_clocks`.
         shifts: zone, from_us, until_us and offset_us.
         micros: of the engine.
         spec: the declared features.
 
     Returns:
-        What `feature_query` reads of decisions, with contact_id, decided_local_us and begin_us,
-        the start of the decision's bin.
+        What `feature_query` reads of decisions, but for `row`; and decision_id, contact_id,
+        decided_local_us, and begin_us, the start of the decision's bin.
     """
     timed = decisions.select(
-        "row",
+        "decision_id",
         "contact_id",
         anchor_us=micros(decisions.anchor),
         step=decisions.step.cast("int64"),
         decided_us=micros(decisions.decided_at),
     )
     attributes = [f"attribute_{i}" for i in range(len(spec.attribute_columns))]
-    local = _shifted(timed, people, shifts, "decided_us")
+    known = people.select("contact_id", "contact", "zone", *attributes)
+    local = _shifted(timed.join(known, "contact_id"), shifts, "decided_us")
     return local.select(
-        "row",
+        "decision_id",
         "contact_id",
         "contact",
         "anchor_us",
@@ -74,9 +78,10 @@ def decision_times(
 def signal_query(
     events: ir.Table, people: ir.Table, shifts: ir.Table, micros: Micros, journey: Journey
 ) -> ir.Table:
-    """The events that features read, on their contact's clock.
+    """The events that features of these contacts' decisions read, on their contact's clock.
 
     An event is known once it is both recorded and past; without `recorded_at`, once it is past.
+    What no decision of the contact looks back on, or knew yet, is left out.
 
     Args:
         events: the columns of `event_columns`, and `recorded_at` where the log has it.
@@ -98,8 +103,14 @@ def signal_query(
     told = events.select(
         "contact_id", signal=signal.cast("int64"), occurred_us=occurred, known_us=known, value=value
     )
-    told = told.filter(told.signal.notnull())
-    local = _shifted(told, people.select("contact_id", "contact", "zone"), shifts, "occurred_us")
+    known = people.select("contact_id", "contact", "zone", "since_us", "until_us")
+    mine = told.filter(told.signal.notnull()).join(known, "contact_id")
+    spec = FeatureSpec.of(journey)
+    # No zone's clock is a day or more from UTC.
+    useful, lasting = mine.occurred_us >= mine.since_us - DAY_US, lasting_signals(spec)
+    useful = useful | is_one_of(mine, spec, lasting) if lasting else useful
+    mine = mine.filter(useful, mine.known_us <= mine.until_us)
+    local = _shifted(mine, shifts, "occurred_us")
     return local.select(
         "contact", "known_us", "signal", "value", local_us=local.occurred_us + local.offset_us
     )
@@ -110,9 +121,8 @@ def _is(events: ir.Table, signal: Signal) -> ir.BooleanValue:
     return ibis.and_(*tests)
 
 
-def _shifted(timed: ir.Table, people: ir.Table, shifts: ir.Table, at_us: str) -> ir.Table:
-    """Rows of known contacts, with the offset of their zone at a moment, the column `at_us`."""
-    mine = timed.join(people, "contact_id")
+def _shifted(mine: ir.Table, shifts: ir.Table, at_us: str) -> ir.Table:
+    """Rows with the offset of their zone at a moment, the column `at_us`."""
     told = shifts.rename(its_zone="zone")
     inside = [mine.zone == told.its_zone, mine[at_us] >= told.from_us, mine[at_us] < told.until_us]
     return mine.join(told, inside)

@@ -15,7 +15,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nurture_envs.features import FeatureSpec
 from nurture_rl.errors import ConfigError
+from nurture_rl.features.added_up import bytes_of_sums
+from nurture_rl.features.by_contact import features_by_contact, numbered_by_contact
+from nurture_rl.features.query import feature_query
 
 _BATCH = 100_000  # rows read from an engine at once
 
@@ -46,6 +50,18 @@ class Warehouse(ABC):
     @abstractmethod
     def small(self, query: ir.Table) -> pa.Table:
         """The rows of a query that has few."""
+
+    def features(
+        self, events: ir.Table, decisions: ir.Table, spec: FeatureSpec
+    ) -> Iterator[pa.RecordBatch]:
+        """decision_id, contact_id, and feature_0, ... of each decision, in parts.
+
+        Args:
+            events: as `signal_query` tells them.
+            decisions: as `decision_times` tells them, numbered.
+            spec: the declared features.
+        """
+        yield from self.read(feature_query(events, decisions, spec, ("decision_id", "contact_id")))
 
     def numbered(self, decisions: ir.Table) -> ir.Table:
         """Decisions with `row`, by which their features are told apart: their id, if unique.
@@ -79,7 +95,12 @@ def warehouse(backend: str, folder: Path | None, memory_gb: float) -> Iterator[W
     if backend == "duckdb":
         with tempfile.TemporaryDirectory(prefix="features-") as spill:
             made: Warehouse = _DuckDB(_folder(folder, backend), Path(spill), memory_gb)
-            yield made
+            try:
+                yield made
+            except RuntimeError as error:
+                if str(error) != "Query interrupted":
+                    raise
+                raise KeyboardInterrupt from error  # what the user pressed, in DuckDB's words
     elif backend == "spark":
         yield _Spark(folder)
     elif backend.startswith(("postgres://", "postgresql://")):
@@ -132,14 +153,21 @@ class _DuckDB(Warehouse):
         return self._engine.create_table(ibis.util.gen_name("own"), table)
 
     def numbered(self, decisions: ir.Table) -> ir.Table:
-        kept = decisions.mutate(row=ibis.row_number())
-        return self._engine.create_table(ibis.util.gen_name("decisions"), kept)
+        return numbered_by_contact(self._engine, decisions)
+
+    def features(
+        self, events: ir.Table, decisions: ir.Table, spec: FeatureSpec
+    ) -> Iterator[pa.RecordBatch]:
+        if bytes_of_sums(spec):
+            yield from features_by_contact(self._engine, events, decisions, spec)
+        else:
+            yield from super().features(events, decisions, spec)
 
     def read(self, query: ir.Table) -> Iterator[pa.RecordBatch]:
         yield from self._engine.raw_sql(self._engine.compile(query)).to_arrow_reader(_BATCH)
 
     def small(self, query: ir.Table) -> pa.Table:
-        return self._engine.to_pyarrow(query)
+        return self._engine.raw_sql(self._engine.compile(query)).to_arrow_table()
 
 
 class _Postgres(Warehouse):

@@ -8,8 +8,11 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nurture_envs.derived_rules import ChangePoints, DerivedRule, PathEvents, counted_signals
 from nurture_envs.journey import Journey
+from nurture_rl.logs.change_signals import change_events
 from nurture_rl.logs.click_signals import FIRST_CLICK, LINK_CLICKED, SOURCE, click_events
+from nurture_rl.logs.path_signals import path_events
 from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.wording import counted
 
@@ -21,7 +24,7 @@ def derived_types(journey: Journey | None) -> frozenset[str]:
     if journey is None:
         return frozenset()
     named = {one.type for one in journey.signals}
-    return (_OF_CLICKS & named) | {rule.type for rule in journey.repeated}
+    return (_OF_CLICKS & named) | {rule.type for rule in journey.derived}
 
 
 class DerivedEvents:
@@ -60,8 +63,8 @@ class DerivedEvents:
         read = {"sent", "delivered", "click"} if self.types & _OF_CLICKS else set()
         if self._journey is not None:
             type_of = {one.name: one.type for one in self._journey.signals}
-            for rule in self._journey.repeated:
-                read |= {type_of[name] for name in (*rule.of, *rule.until)}
+            for rule in self._journey.derived:
+                read |= {type_of[name] for name in counted_signals(rule)}
         return frozenset(read)
 
     def notes(self) -> list[str]:
@@ -83,9 +86,9 @@ class DerivedEvents:
             self._unknown += unknown
             parts.append(clicks.cast(events.schema))
         if self._journey is not None:
-            for rule in self._journey.repeated:
+            for rule in self._journey.derived:
                 if rule.type in self.types:
-                    made = repeated_events(events, rule, self._journey)
+                    made = _worked_out(events, rule, self._journey)
                     parts.append(made.cast(events.schema))
         new = pa.concat_tables(parts)
         asked = pa.array(sorted(self.types), pa.string())
@@ -98,6 +101,14 @@ class DerivedEvents:
         for kind, rows in zip(*_counts(new), strict=True):
             self._added[kind] += rows
         return new
+
+
+def _worked_out(events: pa.Table, rule: DerivedRule, journey: Journey) -> pa.Table:
+    if isinstance(rule, ChangePoints):
+        return change_events(events, rule, journey)
+    if isinstance(rule, PathEvents):
+        return path_events(events, rule, journey)
+    return repeated_events(events, rule, journey)
 
 
 def _who(events: pa.Table) -> pa.Array:

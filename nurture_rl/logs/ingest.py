@@ -18,6 +18,7 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.atomic import atomic_folder, atomic_write_bytes, require_apart
 from nurture_rl.logs.checks import check_contacts, check_decision_fields
 from nurture_rl.logs.contact_buckets import ContactBuckets
+from nurture_rl.logs.contact_hints import HINT_FILES, ContactHints, HintRules, load_hint_rules
 from nurture_rl.logs.contacts import add_missing_contacts, fold_contacts
 from nurture_rl.logs.decision_checks import check_decisions
 from nurture_rl.logs.decision_defaults import complete_decisions, of_journey
@@ -51,8 +52,6 @@ from nurture_rl.logs.summary import IngestSummary, TableCount, count_table, told
 from nurture_rl.logs.unify import Unified, identity_table, unify
 from nurture_rl.logs.vocabulary import words_of
 from nurture_rl.logs.written_events import WrittenEvents, write_events
-from nurture_rl.logs.zone_rules import ZONES_FILE, ZoneRules, load_zone_rules
-from nurture_rl.logs.zone_search import ZoneSearch
 from nurture_rl.wording import counted
 
 MAX_KEY_DEGREE = 50  # distinct keys; people have a few devices, a kiosk has hundreds of visitors
@@ -75,7 +74,7 @@ class Reading:
     rules: PrivacyRules | None = None  # what may be written; None: all
     pages: PageRules | None = None  # what addresses are about; None: what the log says itself
     people: IdentityRules | None = None  # who is whom beyond shared keys; None: keys alone say it
-    zones: ZoneRules | None = None  # how time zones are inferred; None: they are not
+    hints: HintRules | None = None  # what is inferred of contacts; None: nothing is
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +146,8 @@ def ingest_folder(
     """
     require_apart(out, folder)
     rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
-    zones = load_zone_rules(folder)
-    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people, zones)
+    hints = load_hint_rules(folder)
+    reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people, hints)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", suffix=".partial", dir=out.parent, ignore_cleanup_errors=True
@@ -175,17 +174,17 @@ def _ingest(
     derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
     exact = checked.events.tells_seconds
     changes = EventChanges(exact, reading.pages, private, derived)
-    zones = ZoneSearch(reading.zones)
+    hints = ContactHints(reading.hints)
     with atomic_folder(out) as made:
         events = made / f"{TableKind.EVENTS}.parquet"
-        written = write_events(map(zones.see, map(changes.changed, buckets.parts())), events)
+        written = write_events(map(hints.see, map(changes.changed, buckets.parts())), events)
         unified = unified if private is None else private.others(unified)
         checked = _with(replace(checked, left_out=tuple(changes.left_out)), unified)
         quarantine = checked.quarantine()
         _require_usable(checked, folder, out)
         tables, added = _final_tables(unified.rows, written.contacts)
         decided = tables[TableKind.DECISIONS]["contact_id"]
-        tables[TableKind.CONTACTS] = zones.with_zones(tables[TableKind.CONTACTS], decided)
+        tables[TableKind.CONTACTS] = hints.filled(tables[TableKind.CONTACTS], decided)
         progress(
             f"{counted(checked.kept(TableKind.EVENTS), 'event')} and "
             f"{counted(len(tables[TableKind.DECISIONS]), 'decision')} of "
@@ -194,7 +193,7 @@ def _ingest(
         )
         for kind, table in tables.items():
             pq.write_table(table, made / f"{kind}.parquet", compression="zstd")
-        notes = (*checked.notes, *unified.notes, *changes.notes(), *zones.notes())
+        notes = (*checked.notes, *unified.notes, *changes.notes(), *hints.notes())
         checked = replace(checked, notes=notes)
         pq.write_table(identity_table(unified.identities), made / "identity.parquet")
         pq.write_table(unified.merges, made / "merges.parquet")
@@ -296,7 +295,7 @@ def _without_chance(decisions: pa.Table) -> list[str]:
 
 def _unread(folder: Path, files: Mapping[TableKind, tuple[str, ...]]) -> list[str]:
     """What else lies in the folder, hidden files and what stands beside an export apart."""
-    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, ZONES_FILE, *BESIDE}
+    read = {CHAIN_FILE, PRIVACY_FILE, PAGES_FILE, IDENTITY_FILE, *HINT_FILES, *BESIDE}
     read |= set().union(*files.values())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [

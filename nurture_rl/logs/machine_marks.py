@@ -139,19 +139,19 @@ class _Told:
 
     @classmethod
     def of(cls, properties: pa.Array) -> _Told:
-        agent = pc.utf8_lower(_text(properties, "user_agent"))
-        url = _text(properties, "url")
+        agent = pc.utf8_lower(text_in(properties, "user_agent"))
+        url = text_in(properties, "url")
         numbers = pc.fill_null(url.dictionary_encode().indices, -1)
         return cls(
             numbers.to_numpy(zero_copy_only=False).astype(np.int64),
             _matches(agent, _ROBOT),
             _matches(agent, _PROXY),
-            _matches(_text(properties, "method"), "(?i)^head$"),
+            _matches(text_in(properties, "method"), "(?i)^head$"),
             _matches(properties, r'"trap"\s*:\s*true'),
         )
 
 
-def _text(properties: pa.Array, name: str) -> pa.Array:
+def text_in(properties: pa.Array, name: str) -> pa.Array:
     """A text of JSON objects, null where there is none."""
     if not pc.any(pc.match_substring(properties, f'"{name}"')).as_py():
         return pa.nulls(len(properties), pa.string())  # looking for a pattern takes much longer

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from nurture_envs.journey import Journey, Signal
 
-CONVERT, BOOK, ENGAGE, IGNORE, CHURN = "convert", "book", "engage", "ignore", "churn"
+CONVERT, BOOK, ADVANCE = "convert", "book", "advance"
+ENGAGE, IGNORE, CHURN = "engage", "ignore", "churn"
 _LOST = frozenset({"lost", "closed_lost", "cancelled", "canceled", "churned"})
 _LEAVES = frozenset({"unsubscribe", "complaint", "consent_withdrawn"})
 _HARDLY = frozenset({"out_of_office", "automatic"})  # replies that nobody wrote
@@ -43,7 +44,7 @@ def predicted_outcomes(journey: Journey) -> tuple[PredictedOutcome, ...]:
     star = tuple(dict.fromkeys(name.removesuffix(".value") for name in journey.north_star.of))
     booked = _named(journey, lambda one: one.type == "meeting_booked")
     engaged = _named(journey, _engages)
-    acted = _named(journey, _acts)
+    acted = _named(journey, made_by_people)
     gone = _named(journey, lambda one: _leaves(one, journey))
     outcomes = [
         PredictedOutcome(
@@ -52,6 +53,9 @@ def predicted_outcomes(journey: Journey) -> tuple[PredictedOutcome, ...]:
     ]
     if booked and set(booked) != set(star):
         outcomes.append(PredictedOutcome(BOOK, "books a meeting", booked))
+    stages = tuple(dict.fromkeys(signal for _, signal in journey.stages))
+    if set(stages) - set(star):
+        outcomes.append(PredictedOutcome(ADVANCE, "enters another stage of the journey", stages))
     outcomes += [
         PredictedOutcome(ENGAGE, "clicks a mail or answers one, machines left out", engaged),
         PredictedOutcome(
@@ -73,8 +77,8 @@ def _engages(one: Signal) -> bool:
     return one.type == "click" and one.is_machine is not True
 
 
-def _acts(one: Signal) -> bool:
-    """Whether a person did it."""
+def made_by_people(one: Signal) -> bool:
+    """Whether a signal is something that a person did."""
     return (
         not one.by_action
         and one.is_machine is not True

@@ -167,8 +167,8 @@ class _Reading:
         seen = (until <= days) & (self.marks.known_us[:, self.place] <= as_of_us)
         return Watched(self.marks.age, np.where(seen, until, np.inf), days)
 
-    def fitted(self, as_of_us: int) -> WindowHazards:
-        """The model of whoever reads the log at that moment."""
+    def fitted(self, as_of_us: int, until: float = np.inf) -> WindowHazards:
+        """The model of whoever reads the log at that moment, for horizons of up to `until` days."""
         rows = np.flatnonzero(self.at_risk & (self.marks.decided_us <= as_of_us))
         if rows.size > self.config.most_rows:
             rows = rows[_some(self.marks.cluster[rows], self.config.most_rows / rows.size)]
@@ -178,7 +178,7 @@ class _Reading:
             _codes(self.marks.cluster[rows]),
             self.aside[rows],
             self.edges,
-            self.config.horizons,
+            [one for one in self.config.horizons if one <= until],
         )
 
 
@@ -205,7 +205,7 @@ def _told(at: _Reading, horizon: float, as_of_us: int) -> ToldHorizon:
         which = "with" if happened.sum() <= (~happened).sum() else "without"
         return untold(f"{counted(few, 'later decision')} {which} it, {_LEAST_EVENTS} are needed")
     try:
-        then = at.fitted(split)
+        then = at.fitted(split, horizon)
         chance = chance_of(at.outcome, then, at.marks.features[later], at.marks.age[later], horizon)
     except FitError as refusal:
         return untold(f"by the moment up to which a judged model may know, {refusal}")

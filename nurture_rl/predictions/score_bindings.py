@@ -56,17 +56,10 @@ def score_bindings(
         decide: what the journey's rules do; None: nobody asks.
     """
     spec = FeatureSpec.of(journey)
-    flags = {one.name: one.action for one in file.flags}
     found = []
     for name, values in scores.items():
-        own = [
-            one.name
-            for one in journey.features
-            if one.kind == "attribute" and not one.levels and one.attribute == name
-        ]
-        read = [text for column in own for text in _readers(column, journey)]
-        action = file.reads.get(name) or flags.get(name)
-        read += [f"action {action}"] if action else []
+        own = own_columns(name, journey)
+        read = score_readers(name, journey, file)
         changed = None
         if own and decide is not None and len(features):
             changed = _changed(features, spec.column(own[0]), values, decide)
@@ -76,6 +69,22 @@ def score_bindings(
             verdict, changed = CONSTANT, 0.0
         found.append(ScoreBinding(name, tuple(read), changed, verdict))
     return tuple(found)
+
+
+def own_columns(score: str, journey: Journey) -> list[str]:
+    """Features of the journey that are this score, as an attribute of contacts."""
+    return [
+        one.name
+        for one in journey.features
+        if one.kind == "attribute" and not one.levels and one.attribute == score
+    ]
+
+
+def score_readers(score: str, journey: Journey, file: ScoreFile) -> list[str]:
+    """Rules, offers, policies and actions that read a score; none: it is reporting."""
+    read = [text for column in own_columns(score, journey) for text in _readers(column, journey)]
+    action = file.reads.get(score) or {one.name: one.action for one in file.flags}.get(score)
+    return [*read, f"action {action}"] if action else read
 
 
 def _readers(column: str, journey: Journey) -> list[str]:

@@ -5,15 +5,17 @@ The rate of an outcome on day t after a decision, for whom it has not come yet, 
     rate(t | x) = exp(a_sc + b_s x),    chance(h | x) = 1 - exp(-sum_sc days_sc(h) rate_sc(x))
 
 with s the segment between two horizons that t lies in, and c the part of the episode that this day
-falls in: programmes mail by the calendar of the episode, and rates follow. A window that is still
-open counts by the days that were watched: with e_sc days watched and d_sc = 1 where the outcome
-came, the log-likelihood is
+falls in: programmes mail by the calendar of the episode, and rates follow. Among the features x are
+the age of the episode at the decision and its products with all others: that nobody clicked says
+little on the first day, and much on the tenth. A window that is still open counts by the days that
+were watched: with e_sc days watched and d_sc = 1 where the outcome came, the log-likelihood is
 
     sum_sc d_sc log rate_sc - e_sc rate_sc
 
 which takes no window for one without outcome because the log ended, and needs no weights.
 
-Source: Holford (1980), The Analysis of Rates and of Survivorship Using Log-Linear Models.
+Source: Holford (1980), The Analysis of Rates and of Survivorship Using Log-Linear Models; van
+Houwelingen (2007), Dynamic Prediction by Landmarking, for the products with the landmark's age.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ BoolArray = NDArray[np.bool_]
 HORIZONS = (7.0, 14.0, 30.0, 90.0)  # days
 _FEW = 20  # outcomes of a segment below which it has rates and no slopes
 _PRIOR = 2.0  # outcomes that a part's rate is believed to be that of its segment
-_PRECISIONS = (3.0, 30.0, 300.0)  # of slopes, per standard deviation of a feature
+_PRECISIONS = (300.0, 30.0, 3.0)  # of slopes, per standard deviation of a feature
 _STEPS, _SETTLED = 40, 1e-8
 _SLOPE_PRECISION = 4.0  # of the recalibration: slope 1 +- 0.5
 _CLIP = 4.0  # standard deviations beyond which a feature counts no more
@@ -59,7 +61,7 @@ class HazardSegment:
     low: float  # days
     high: float
     base: FloatArray  # log rate a day in each part of the episode at mean features, [parts]
-    slopes: FloatArray  # per standard deviation of a feature, [d]
+    slopes: FloatArray  # per standard deviation: features, age and its square, products, [2 d + 2]
     slope: float  # of the recalibration: stretches what the features say
     events: int  # outcomes it was fitted to
 
@@ -70,6 +72,7 @@ class WindowHazards:
 
     mean: FloatArray  # of the features, [d]
     scale: FloatArray  # standard deviations, 1 where a feature never varies, [d]
+    ages: FloatArray  # mean, standard deviation, least and most of log(1 + age in days), [4]
     edges: FloatArray  # of the episode's parts, days from its begin, the last infinite, [parts + 1]
     segments: tuple[HazardSegment, ...]
 
@@ -82,6 +85,12 @@ class WindowHazards:
         """Features in standard deviations from their mean, [n, d]."""
         z = (np.asarray(features, np.float64) - self.mean) / self.scale
         return np.asarray(np.clip(z, -_CLIP, _CLIP))
+
+    def with_age(self, z: FloatArray, age: FloatArray) -> FloatArray:
+        """Standardised features, the age, its square, and features times the age, [n, 2 d + 2]."""
+        mean, spread, least, most = self.ages
+        a = (np.clip(np.log1p(age), least, most) - mean) / spread
+        return np.column_stack([z, a, a * a, z * a[:, None]])
 
     def chance(self, features: NDArray[np.float32], age: FloatArray, horizon: float) -> FloatArray:
         """Chance that the outcome comes within a horizon, [n].
@@ -100,6 +109,7 @@ class WindowHazards:
         """The same from standardised features, [n, d] -> [n]."""
         if horizon > self.longest:
             raise ShapeError(f"expected at most {self.longest:g} days, got {horizon:g}")
+        z = self.with_age(z, age)
         total = np.zeros(len(z))
         for one in self.segments:
             if horizon > one.low:
@@ -144,8 +154,10 @@ def fit_window_hazards(
         raise FitError("the outcome never came while it was watched; log more, or wait")
     among = np.asarray(features[learn], np.float64)
     mean, spread = among.mean(0), among.std(0)
-    model = WindowHazards(mean, np.where(spread > 1e-9, spread, 1.0), edges, ())
-    z = model.standard(features)
+    old = np.log1p(watched.age[learn])
+    ages = np.array([old.mean(), old.std() if old.std() > 1e-9 else 1.0, old.min(), old.max()])
+    model = WindowHazards(mean, np.where(spread > 1e-9, spread, 1.0), ages, edges, ())
+    z = model.with_age(model.standard(features), watched.age)
     segments: list[HazardSegment] = []
     for low, high in zip((0.0, *horizons[:-1]), horizons, strict=True):
         if watched.days[learn].max(initial=0.0) <= (low + high) / 2.0:
@@ -201,7 +213,9 @@ def _segment(
     if events < _FEW:
         base = _rates(counts, np.zeros(len(z)))
         return HazardSegment(*ends, base, np.zeros(z.shape[1]), 1.0, events)
-    tried = [_fitted(z[fit], learned, precision) for precision in _PRECISIONS]
+    tried: list[_Fit] = []
+    for precision in _PRECISIONS:
+        tried.append(_fitted(z[fit], learned, precision, tried[-1] if tried else None))
     scored = [_likelihood(aside, base, z[tune] @ slopes) for base, slopes in tried]
     base, slopes = tried[int(np.argmax(scored))]
     # One outcome follows several decisions of a contact: so many rows know less than they seem to.
@@ -219,10 +233,13 @@ def _rates(counts: _Counts, score: FloatArray) -> FloatArray:
     return np.asarray(np.log((counts.event.sum(0) + _PRIOR) / (days + _PRIOR / rate)))
 
 
-def _fitted(z: FloatArray, counts: _Counts, precision: float) -> tuple[FloatArray, FloatArray]:
-    """Penalised maximum likelihood by Newton's steps: log rates [parts] and slopes [d]."""
+_Fit = tuple[FloatArray, FloatArray]  # log rates, [parts], and slopes, [d]
+
+
+def _fitted(z: FloatArray, counts: _Counts, precision: float, begin: _Fit | None) -> _Fit:
+    """Penalised maximum likelihood by Newton's steps."""
     parts, d = counts.exposure.shape[1], z.shape[1]
-    base, slopes = _rates(counts, np.zeros(len(z))), np.zeros(d)
+    base, slopes = begin or (_rates(counts, np.zeros(len(z))), np.zeros(d))
     happened, apart = counts.happened, _PRIOR / counts.rate
     best = -np.inf
     for _ in range(_STEPS):

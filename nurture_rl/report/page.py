@@ -14,6 +14,7 @@ from nurture_rl.report import (
     hidden_table,
     judged,
     ope_tables,
+    recorded_rounds,
     tables,
     value_tables,
 )
@@ -30,12 +31,13 @@ from nurture_rl.report.templates import page
 from nurture_rl.report.tuned_table import tuned_rules
 
 FIGURES = "figures"  # the folder beside the page
-_GAP = "gap-verdict"
+_GAP, _ROUNDS = "gap-verdict", "rounds"
 _CONTENTS = (
     ("kpis", "Key figures"),
     ("data", "The data"),
     ("values", "Value per policy"),
     ("overlap", "What the log carries"),
+    (_ROUNDS, "What several logs reach"),
     ("calibration", "The learned world"),
     (_GAP, "Its reality gap"),
     ("mix", "Action mix"),
@@ -75,7 +77,7 @@ def render(source: ReportInput, drawn: Mapping[str, bytes] | None = None) -> str
         left_out=bar_table.left_out(source),
         provenance=words(source.journey, "provenance"),
         subtitle=_subtitle(source),
-        contents=_CONTENTS if source.gap else [one for one in _CONTENTS if one[0] != _GAP],
+        contents=_contents(source),
         unit=source.unit,
         per=source.per,
         reference=source.reference,
@@ -92,6 +94,12 @@ def render(source: ReportInput, drawn: Mapping[str, bytes] | None = None) -> str
         **_data(source),
         **_values(source),
     )
+
+
+def _contents(source: ReportInput) -> list[tuple[str, str]]:
+    absent = {_GAP} if source.gap is None else set()
+    absent |= set() if recorded_rounds.sentence(source) else {_ROUNDS}
+    return [one for one in _CONTENTS if one[0] not in absent]
 
 
 def _data(source: ReportInput) -> dict[str, object]:
@@ -123,6 +131,8 @@ def _values(source: ReportInput) -> dict[str, object]:
         "refusals": ope_tables.refusals(judge),
         "hidden": hidden_table.bounds(judge),
         "hidden_note": hidden_table.NOTE,
+        "rounds": recorded_rounds.sentence(source),
+        "rounds_table": recorded_rounds.table(source),
         "judgements": value_tables.judgements(source),
         "heads": value_tables.heads(source.calibration),
         "actions": value_tables.actions(source),

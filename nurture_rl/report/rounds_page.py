@@ -56,6 +56,8 @@ def _subtitle(record: RoundsRecord) -> str:
         "own": "all rounds are one log, each row with the propensity it was logged with",
         "none": "each round is judged by its own contacts alone",
     }[record.earlier]
+    if record.challenger_share > 0.0:
+        counted += f"; a challenger takes {percent(record.challenger_share)} of the exploration"
     return (
         f"SYNTHETIC: played in the reference world of `{record.journey}`; {counted}; the gates of "
         f"all rounds hold together at {percent(record.level)}"
@@ -115,12 +117,13 @@ def _tables(record: RoundsRecord) -> list[Table]:
 
 def _ran(record: RoundsRecord) -> Table:
     names = tuple(dict.fromkeys(name for one in record.rounds for name in one.amounts))
-    head = ("Round", "Ran", "Left to chance", "Contacts", "Earned a contact")
+    head = ("Round", "Ran", "Exploration", "Tried in it", "Contacts", "Earned a contact")
     rows = tuple(
         (
             str(one.number),
             one.programme,
             percent(one.exploration),
+            one.tried or MISSING,
             count(one.contacts),
             _shown(one.earned),
             *(shown(one.amounts.get(name)) for name in names),
@@ -128,7 +131,7 @@ def _ran(record: RoundsRecord) -> Table:
         for one in record.rounds
     )
     caption = f"What ran, {record.unit} and counts per contact of the round"
-    return Table(caption, (*head, *(name.capitalize() for name in names)), rows, frozenset({1}))
+    return Table(caption, (*head, *(name.capitalize() for name in names)), rows, frozenset({1, 3}))
 
 
 def _judged(record: RoundsRecord) -> Table:

@@ -52,6 +52,7 @@ class RoundRecord:
     drift: tuple[str, ...]  # what is not as it was in other rounds
     next_programme: str
     truth: RoundTruth | None  # None: nobody knows it
+    tried: str | None = None  # the challenger that took a share of the exploration
 
     @property
     def next_gain(self) -> float | None:
@@ -73,3 +74,4 @@ class RoundsRecord:
     earlier: str  # what earlier rounds counted for
     start: Mapping[str, Any]  # the policy that logged the first round
     rounds: tuple[RoundRecord, ...]
+    challenger_share: float = 0.0  # of the exploration, for a challenger that is tried

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from nurture_rl.report import bar_table, hidden_table, ope_tables, tables, value_tables
+from nurture_rl.report import (
+    bar_table,
+    hidden_table,
+    ope_tables,
+    recorded_rounds,
+    tables,
+    value_tables,
+)
 from nurture_rl.report.headline import headline
 from nurture_rl.report.markdown import grid, items
 from nurture_rl.report.region_table import chosen_regions
@@ -35,5 +42,8 @@ def run_markdown(source: ReportInput) -> str:
     for chosen in chosen_regions(source):
         lines += ["", f"## The trust region of \u201c{chosen.name}\u201d", "", chosen.sentence]
         lines += grid(chosen.regions)
+    if recorded_rounds.sentence(source):
+        lines += ["", "## What several logs reach", "", recorded_rounds.sentence(source)]
+        lines += ["", "To play it: `nurture rounds`.", *grid(recorded_rounds.table(source))]
     lines += ["", "## This run", *grid(tables.run_facts(source))]
     return "\n".join(lines) + "\n"

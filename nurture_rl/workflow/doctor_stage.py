@@ -14,6 +14,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.appraisal.health.diagnosis import diagnosis
 from nurture_rl.appraisal.health.mail_visits import mail_visits
 from nurture_rl.appraisal.health.source_reach import source_reach
+from nurture_rl.predictions.score_file import ScoreFile, read_score_file
 from nurture_rl.report.doctor_page import doctor_markdown, doctor_page
 from nurture_rl.report.source_tables import reach_table, visits_table
 from nurture_rl.workflow.raw_folder import write_json
@@ -24,13 +25,28 @@ if TYPE_CHECKING:
 PAGE = "doctor.html"  # in the stage's folder; beside it the same as `doctor.md`, and JSON
 
 
-def doctor_stage(workshop: Workshop, journey: Journey, ingested: Path) -> Path:
-    """The folder with what is wrong with a checked log, which may lack decisions."""
-    inputs = {"ingest": ingested.name, "journey": journey.resolved}
-    return workshop.stage("doctor", inputs, partial(_written, journey, ingested))
+def doctor_stage(
+    workshop: Workshop, journey: Journey, ingested: Path, scores: Path | None = None
+) -> Path:
+    """The folder with what is wrong with a checked log, which may lack decisions.
+
+    Args:
+        workshop: makes the stage.
+        journey: of the log.
+        ingested: folder of the stage `ingest`.
+        scores: a score file, whose scores are looked at, too.
+
+    Raises:
+        ConfigError: the score file names what the journey does not have.
+    """
+    file = read_score_file(scores, journey)
+    inputs: dict[str, Any] = {"ingest": ingested.name, "journey": journey.resolved}
+    if scores is not None:
+        inputs["scores"] = scores.read_text("utf-8")
+    return workshop.stage("doctor", inputs, partial(_written, journey, ingested, file))
 
 
-def _written(journey: Journey, ingested: Path, out: Path) -> None:
+def _written(journey: Journey, ingested: Path, scores: ScoreFile, out: Path) -> None:
     tables, decided = ingested / "tables", ingested / "decision_table.parquet"
     events, contacts, decisions = (
         pq.read_table(tables / f"{name}.parquet") for name in ("events", "contacts", "decisions")
@@ -45,6 +61,7 @@ def _written(journey: Journey, ingested: Path, out: Path) -> None:
         _read(ingested / "decisions.json"),
         journey,
         pq.read_table(tables / "merges.parquet"),
+        scores,
     )
     title = (
         f"{journey.title}: {len(events):,} events and {len(decisions):,} decisions of "

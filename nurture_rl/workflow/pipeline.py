@@ -17,6 +17,7 @@ from nurture_rl.policies.build import PolicyContext, build_policy
 from nurture_rl.workflow.about_run import about_run
 from nurture_rl.workflow.collect import raw_log, reference_simulation
 from nurture_rl.workflow.config import Settings
+from nurture_rl.workflow.doctor_config import DoctorConfig
 from nurture_rl.workflow.doctor_stage import doctor_stage
 from nurture_rl.workflow.first_look_stage import first_look_stage
 from nurture_rl.workflow.gap import gap_report
@@ -99,7 +100,10 @@ class Pipeline:
     @cached_property
     def diagnosed(self) -> Path:
         """What is wrong with the log."""
-        return doctor_stage(self.workshop, self.journey, self.checked)
+        run = self.settings.run
+        scores = run.scores if isinstance(run, DoctorConfig) else None
+        file = None if scores is None else Path(scores)
+        return doctor_stage(self.workshop, self.journey, self.checked, file)
 
     @cached_property
     def first_look(self) -> Path:

@@ -14,7 +14,7 @@ PACKAGES = ("nurture_envs", "nurture_rl")
 # They compute the numbers: another version draws, rounds or trains otherwise, and a policy of one
 # should not be compared with a policy of another unawares. Others read, move and show data only.
 NUMERIC = ("numpy", "scipy", "torch")
-_BESIDE = (".css", ".html", ".j2")  # what the modules of a folder read from it
+_BESIDE = (".css", ".html", ".j2", ".json")  # what the modules of a folder read from it
 
 
 class SourceTree:

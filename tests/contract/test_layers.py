@@ -52,7 +52,7 @@ LANGUAGE = (
         "handoff_rules",
         "switchback",
         "experiment",
-        "repeated_events",
+        "derived_rules",
         "journey",
     ),
     *("signals", "actions"),

@@ -79,6 +79,22 @@ def test_what_is_released_logs_the_next_round_and_a_killed_run_ends_in_the_same_
     assert page(tmp_path) == whole
 
 
+@pytest.mark.timeout(600)
+def test_what_is_refused_takes_a_share_of_the_next_exploration(tmp_path: Path) -> None:
+    share = "rounds.challenger_share=0.5"
+    done = nurture("rounds", *WORDS, "rounds.contacts=40", share, f"runs={tmp_path}")
+    assert done.code == 0, done.stderr[-3000:]
+    (folder,) = stage(tmp_path, "rounds")
+    first, second = read_record(folder / "rounds.json", RoundsRecord).rounds
+    assert (first.tried, first.next_programme) == (None, second.programme)
+    assert second.tried == "linear_thompson of round 1"
+    assert "50% of them to linear_thompson of round 1" in done.stdout
+    evaluated = read_evaluated(stage(tmp_path, "evaluation")[-1])
+    compared = evaluated.simulator.policies["champion"].value, evaluated.simulator.logged
+    assert compared[1] is not None
+    assert compared[0] == compared[1].value  # what is beaten is what ran, with what was tried in it
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -86,6 +102,7 @@ def test_what_is_released_logs_the_next_round_and_a_killed_run_ends_in_the_same_
         (("release.policy=rules",), "rounds say themselves what runs"),
         (("rounds.earlier=all",), "mixture, own, none"),
         (("data.logging.kind=drip",), "mixed with what explores"),
+        (("rounds.challenger_share=1",), "some exploration must be left to chance"),
     ],
 )
 def test_settings_that_rounds_cannot_use_are_refused_in_a_line(

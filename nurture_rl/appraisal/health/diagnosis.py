@@ -13,8 +13,10 @@ from nurture_rl.appraisal.health.events_health import events_health
 from nurture_rl.appraisal.health.finding import LOOK, STOP, LogFinding, share
 from nurture_rl.appraisal.health.mail_visits import lost_visits
 from nurture_rl.appraisal.health.people_health import people_health
+from nurture_rl.appraisal.health.scores_health import scores_health
 from nurture_rl.appraisal.health.source_reach import apart, source_reach
 from nurture_rl.appraisal.health.stages_health import stages_health
+from nurture_rl.predictions.score_file import ScoreFile
 
 _SET_ASIDE, _TWICE, _ADDED = 0.01, 0.05, 0.1
 _AGAIN = "redelivered"
@@ -29,6 +31,7 @@ def diagnosis(
     about: Mapping[str, Any],
     journey: Journey,
     merges: pa.Table | None = None,
+    scores: ScoreFile | None = None,
 ) -> tuple[LogFinding, ...]:
     """Everything that is wrong, what forbids learning first.
 
@@ -41,6 +44,7 @@ def diagnosis(
         about: `decisions.json` of the ingestion.
         journey: of the log.
         merges: which contacts became one; None: nothing is said of them.
+        scores: what a score file declares; None: no score file.
     """
     found = list(_intake(summary))
     found += () if merges is None else people_health(merges, len(contacts))
@@ -48,6 +52,7 @@ def diagnosis(
     found += lost_visits(events)
     found += apart(source_reach(events, decisions, journey))
     found += stages_health(events, journey) if journey.stages else ()
+    found += scores_health(contacts, journey, scores or ScoreFile({}))
     if table is None:
         found.append(
             LogFinding(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     ReportedEvent,
     ReportFormat,
@@ -90,6 +91,7 @@ def _email_events(row: Row) -> list[ReportedEvent]:
                     "status": row.get("status"),
                     "response": row.get("response"),
                     "url": link(row.get("url")),
+                    "device": device_of(row.get("deviceType"), row.get("userAgent")),
                     "group": "hubspot" if kind in ("unsubscribe", "resubscribe") else None,
                 }
             ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nurture_rl.logs.reported.cloudevents_rows import CLOUDEVENTS
 from nurture_rl.logs.reported.customerio_rows import CUSTOMERIO
 from nurture_rl.logs.reported.hubspot_changes import HUBSPOT
+from nurture_rl.logs.reported.hubspot_crm import HUBSPOT_CRM
 from nurture_rl.logs.reported.hubspot_rows import HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE
 from nurture_rl.logs.reported.listmonk_rows import LISTMONK
 from nurture_rl.logs.reported.mailgun_rows import MAILGUN
@@ -21,6 +22,6 @@ from nurture_rl.logs.reported.ses_rows import SES
 
 _ALL = (
     *(CLOUDEVENTS, CUSTOMERIO, LISTMONK, MAILGUN, MAUTIC, POSTMARK, SEGMENT, SENDGRID, SES),
-    *(HUBSPOT, HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE, SALESFORCE, GA4, SNOWPLOW),
+    *(HUBSPOT, HUBSPOT_CRM, HUBSPOT_EMAIL, HUBSPOT_LIFECYCLE, SALESFORCE, GA4, SNOWPLOW),
 )
 FORMATS: Mapping[str, ReportFormat] = {one.name: one for one in _ALL}

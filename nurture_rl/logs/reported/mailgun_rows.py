@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from nurture_envs.stops import forbids, say_of
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     CONTACT,
     DECISION,
@@ -118,7 +119,7 @@ def _named(row: Row) -> str | None:
 
 def _properties(row: Row) -> Row:
     """Why a mail failed, or the link; no address."""
-    status = inside(row, "delivery-status")
+    status, agent = inside(row, "delivery-status"), inside(row, "client-info")
     return told(
         {
             "reason": row.get("reason"),
@@ -126,6 +127,7 @@ def _properties(row: Row) -> Row:
             "status": status.get("code"),
             "response": status.get("message") or status.get("description"),
             "url": link(row.get("url")),
+            "device": device_of(agent.get("device-type"), agent.get("user-agent")),
         }
     )
 

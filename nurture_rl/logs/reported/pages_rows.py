@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     ReportedEvent,
     ReportFormat,
@@ -77,6 +78,7 @@ def _ga4_events(row: Row) -> list[ReportedEvent]:
                 {
                     "event": name,
                     "url": link(params.get("page_location")),
+                    "device": device_of(inside(row, "device").get("category")),
                     "campaign": params.get("campaign"),
                 }
             ),
@@ -123,6 +125,7 @@ def _snowplow_events(row: Row) -> list[ReportedEvent]:
                     "category": row.get("se_category"),
                     "label": row.get("se_label"),
                     "url": link(row.get("page_url")) or page or None,
+                    "device": device_of(row.get("dvce_type"), row.get("useragent")),
                     "campaign": row.get("mkt_campaign"),
                     "medium": row.get("mkt_medium"),
                 }

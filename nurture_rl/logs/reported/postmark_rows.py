@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     CONTACT,
     DECISION,
@@ -133,6 +134,7 @@ def _properties(row: Row, kind: str) -> Row:
     """Why, and the link or the stream it is about; no address."""
     texts: Row = {ours: row.get(theirs) for theirs, ours in _KEPT.items()}
     texts["url"] = link(row.get("OriginalLink"))
+    texts["device"] = device_of(row.get("Platform"), row.get("UserAgent"))
     if kind in ("unsubscribe", "resubscribe"):
         texts["group"] = f"postmark {str(row.get('MessageStream'))[:100]}"
     return told(texts)

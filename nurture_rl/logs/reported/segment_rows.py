@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from nurture_envs.stops import OTHER_TYPES, forbids, plain, say_of
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     CONTACT,
     DECISION,
@@ -88,6 +89,9 @@ def _events(row: Row) -> list[ReportedEvent]:
                     "campaign": argument("campaign_name", properties)
                     or inside(context, "campaign").get("name"),
                     "url": link(_url(properties, context)),
+                    "device": device_of(
+                        inside(context, "device").get("type"), context.get("userAgent")
+                    ),
                     "group": _list_of(properties) if kind in _GROUPED else None,
                     **{name: properties.get(name) for name in _DATES},
                 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from nurture_envs.stops import forbids, say_of
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     CONTACT,
     DECISION,
@@ -107,6 +108,7 @@ def _properties(row: Row) -> Row:
         name: row[name] for name in _KEPT if isinstance(row.get(name), str | int)
     }
     texts["url"] = link(row.get("url"))
+    texts["device"] = device_of(row.get("useragent"))
     if plain_word(row.get("event")).startswith("group_") and row.get("asm_group_id") is not None:
         texts["group"] = str(row["asm_group_id"])
     return told(texts)

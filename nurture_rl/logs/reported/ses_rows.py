@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from nurture_rl.logs.device_rules import device_of
 from nurture_rl.logs.reported.report_format import (
     CONTACT,
     DECISION,
@@ -154,6 +155,7 @@ def _cells(row: Row, kind: str, more: Row, about: Row, address: str | None) -> R
                     "status": about.get("status"),
                     "response": about.get("diagnosticCode") or more.get("smtpResponse"),
                     "url": link(more.get("link")),
+                    "device": device_of(more.get("userAgent")),
                     "group": group,
                 }
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -119,6 +120,8 @@ def _event(one: Event) -> TimelineEntry:
     }
     told = [f"{name} {value}" for name, value in named.items() if value is not None]
     told += ["by a machine"] if one.is_machine else []
+    reason = json.loads(one.properties).get("reason")
+    told += [str(reason)] if reason else []
     at = iso(one.occurred_us)
     return TimelineEntry(at, "event", one.type, ", ".join(told), one.decision_id, one.source)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.appraisal.record import Appraisal
+from nurture_rl.appraisal.risk.harm_limits import LimitFinding
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.learned.scored import CORE
 from nurture_rl.ope.log import FloatArray
@@ -21,7 +22,8 @@ from nurture_rl.report.rounds_source import RoundRecord, RoundTruth, ValueBand
 from nurture_rl.workflow.judges import TRUTH_SEED, Evaluated, read_evaluated
 from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.raw_folder import write_json
-from nurture_rl.workflow.release import RELEASED, asked_gate
+from nurture_rl.workflow.release import RELEASED, Judged, asked_gate
+from nurture_rl.workflow.rounds.challenger import may_be_tried
 from nurture_rl.workflow.rounds.pooled_log import LoggedRound
 from nurture_rl.workflow.rounds.round_counts import RoundCounts, counted_round, drift_between
 from nurture_rl.workflow.simulated import Played, bound, play_members
@@ -41,6 +43,7 @@ class Programme:
 
     name: str
     spec: Any  # without exploration
+    challenger: Programme | None = None  # what may be tried in its exploration
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Ran:
     programme: Programme
     exploration: float
     logs: Sequence[LoggedRound]  # of all rounds so far, this one last
+    tried: str | None = None  # the challenger in its exploration
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,13 @@ def write_verdict(
         out: the round's folder.
     """
     evaluated = read_evaluated(judged.evaluation)
-    decided, _ = asked_gate(evaluated, judged.gap, run)
-    follows = _next(decided, ran, judged.policies)
-    write_json(out / NEXT, {"name": follows.name, "spec": follows.spec})
+    decided, asked = asked_gate(evaluated, judged.gap, run)
+    tried = _tried(asked, evaluated.appraisal.limits, ran, judged.policies)
+    follows = replace(
+        _next(decided, ran, judged.policies),
+        challenger=None if decided["verdict"] == RELEASED else tried,
+    )
+    write_json(out / NEXT, asdict(follows))
     held_out = run.run.data.held_out
     counts = [counted_round(one.ingested, journey, held_out) for one in ran.logs]
     drift = drift_between(counts, [one.logging for one in ran.logs], journey)
@@ -86,7 +94,7 @@ def write_verdict(
         say(f"  drift: {line}")
     record = _record(evaluated, decided, ran, counts[-1], follows)
     name, stages = decided["candidate"], judged.evaluation.parent
-    challenger = None if name is None else _unexplored(judged.policies[name])
+    challenger = None if name is None else unexplored(judged.policies[name])
     truth = _truth(ran, challenger, follows, journey, run, stages)
     write_record(replace(record, drift=drift, truth=truth), out / ROUND)
 
@@ -94,7 +102,8 @@ def write_verdict(
 def next_programme(folder: Path) -> Programme:
     """The programme that a judged round leaves."""
     told = json.loads((folder / NEXT).read_text("utf-8"))
-    return Programme(told["name"], told["spec"])
+    tried = told["challenger"]
+    return Programme(told["name"], told["spec"], None if tried is None else Programme(**tried))
 
 
 def read_round(folder: Path) -> RoundRecord:
@@ -107,11 +116,21 @@ def _next(decided: Mapping[str, Any], ran: Ran, policies: Mapping[str, Path]) ->
     name = decided["exported"]
     if name is None or name == CHAMPION:
         return ran.programme
-    spec = _unexplored(policies[name])
+    spec = unexplored(policies[name])
     return Programme(name if decided["verdict"] == RULES else f"{name} of round {ran.number}", spec)
 
 
-def _unexplored(folder: Path) -> Any:
+def _tried(
+    asked: Judged, limits: Sequence[LimitFinding], ran: Ran, policies: Mapping[str, Path]
+) -> Programme | None:
+    """The challenger that the gate prefers, where nothing speaks against a trial."""
+    if not asked or not may_be_tried(asked[0][0], limits):
+        return None
+    name = asked[0][0].candidate
+    return Programme(f"{name} of round {ran.number}", unexplored(policies[name]))
+
+
+def unexplored(folder: Path) -> Any:
     """A policy of the round as it would run without exploration."""
     spec = json.loads((folder / "policy.json").read_text("utf-8"))["spec"]
     return _of_stage(spec["policy"], folder.name)
@@ -160,6 +179,7 @@ def _record(
         drift=(),
         next_programme=follows.name,
         truth=None,
+        tried=ran.tried,
     )
 
 

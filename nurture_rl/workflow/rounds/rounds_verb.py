@@ -112,19 +112,21 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
     programme, logs, judged, began = start.programme, [], [], time.monotonic()
     for number in range(1, asked.count + 1):
         share = start.shares[number - 1]
+        tried = None if (one := start.tried(programme)) is None else one.name
+        trial = "" if tried is None else f", {asked.challenger_share:.0%} of them to {tried}"
         crew.say(
             f"round {number} of {asked.count}: {programme.name}, {share:.0%} of the decisions "
-            f"left to chance, {asked.contacts} contacts{_left(number, asked.count, began)}"
+            f"left to chance{trial}, {asked.contacts} contacts{_left(number, asked.count, began)}"
         )
         PROGRESS.info("round %d of %d", number, asked.count)
-        ran = start.explored(programme.spec, number - 1)
+        ran = start.explored(programme.spec, number - 1, programme)
         given = (number, asked.contacts, ran, run.seeds.log)
         logs.append(logged_round(shop, run.data, journey, *given))
         pooled = pooled_log(shop, journey, logs, asked.earlier, run.data.held_out)
         of_round = settings_of_round(checked, start, number - 1, programme)
         pipeline = RoundPipeline(of_round, crew.say, crew=crew, pooled=pooled)
         pipeline.begin()
-        folder = judged_round(pipeline, Ran(number, programme, share, tuple(logs)))
+        folder = judged_round(pipeline, Ran(number, programme, share, tuple(logs), tried))
         judged.append(folder)
         programme = next_programme(folder)
         crew.say(f"round {number} of {asked.count}: {in_a_line(read_round(folder))}")
@@ -136,9 +138,11 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
         earlier=asked.earlier,
         start=logging,
         rounds=tuple(read_round(one) for one in judged),
+        challenger_share=asked.challenger_share,
     )
     inputs: dict[str, Any] = {"rounds": [one.name for one in judged], "start": logging}
     inputs |= {"level": run.release.level, "earlier": asked.earlier, "journey": journey.resolved}
+    inputs["challenger_share"] = asked.challenger_share
     return shop.stage("rounds", inputs, partial(_written, record), rounds_page)
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from nurture_envs.journey import Journey
+from nurture_envs.journey import Feature, Journey
 from nurture_envs.journey_file import load_journey
 from nurture_rl.appraisal.health.diagnosis import diagnosis
 from nurture_rl.cli.verb_record import DONE
@@ -276,6 +276,22 @@ def unjoined_browsers(log: Log) -> Log:
     return replace(log, events=events)
 
 
+def a_score_that_nothing_reads(log: Log) -> Log:
+    return replace(
+        log, contacts=column(log.contacts, "attributes", with_attribute(log, "convert_14d"))
+    )
+
+
+def a_score_that_nobody_has(log: Log) -> Log:
+    score = Feature("likely", "attribute", attribute="churn_30d")
+    return replace(log, journey=replace(log.journey, features=(*log.journey.features, score)))
+
+
+def with_attribute(log: Log, name: str) -> list[str]:
+    known = (json.loads(text) for text in log.contacts["attributes"].to_pylist())
+    return [json.dumps(one | {name: 0.1}) for one in known]
+
+
 _PLANTED: dict[str, tuple[Callable[[Log], Log], set[str]]] = {
     "missing source": (no_web, set()),
     "silent signal": (another_word, set()),
@@ -305,6 +321,8 @@ _PLANTED: dict[str, tuple[Callable[[Log], Log], set[str]]] = {
     "rows that came twice": (twice, set()),
     "unknown contacts": (strangers, set()),
     "shared keys": (shared, set()),
+    "unbound scores": (a_score_that_nothing_reads, set()),
+    "scores that no contact has": (a_score_that_nobody_has, set()),
     "clicks without visits": (unjoined_browsers, {"source apart"}),
 }
 

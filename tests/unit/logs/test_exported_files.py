@@ -381,4 +381,5 @@ def test_a_mapping_of_a_format_says_nothing_that_the_format_says(
 
 def test_every_format_has_its_rows_here() -> None:
     here = {"hubspot_email", "hubspot_lifecycle", "listmonk", "salesforce", "ga4", "snowplow"}
+    here |= {"hubspot_crm"}  # test_closed_deals
     assert set(FORMATS) == {*CASES, *here}

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from nurture_envs.derived_rules import RepeatedEvents
 from nurture_envs.errors import JourneyError
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey, parse_journey
@@ -35,6 +36,12 @@ def journey(**rule: Any) -> Journey:
     return parse_journey({**plain, "signals": signals, "repeated": rules})
 
 
+def repeats(of: Journey) -> RepeatedEvents:
+    (rule,) = of.derived
+    assert isinstance(rule, RepeatedEvents)
+    return rule
+
+
 def act(hours: float, who: str = "ada", **cells: Any) -> dict[str, Any]:
     return event("product_used", hours * HOUR, who, topic="x", **cells)
 
@@ -42,7 +49,7 @@ def act(hours: float, who: str = "ada", **cells: Any) -> dict[str, Any]:
 def made(rows: Sequence[dict[str, Any]], **rule: Any) -> list[tuple[str, float]]:
     """Contact, and hours after noon, of each event that is worked out."""
     of = journey(**rule)
-    found = repeated_events(table(*rows), of.repeated[0], of).to_pylist()
+    found = repeated_events(table(*rows), repeats(of), of).to_pylist()
     assert {row["type"] for row in found} <= {"friction"}
     return [(row["contact_id"], (us(row["occurred_at"]) - NOON) / SECOND / HOUR) for row in found]
 
@@ -81,7 +88,7 @@ def test_a_log_read_piece_by_piece_gives_the_events_of_the_whole(seed: int) -> N
         rows.append(row | {"event_id": f"e{number}", "recorded_at": late})
 
     def worked_out(some: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        found = repeated_events(table(*some), of.repeated[0], of)
+        found = repeated_events(table(*some), repeats(of), of)
         return {row["event_id"]: row for row in found.to_pylist()}
 
     rows.sort(key=lambda row: max(row["recorded_at"], row["occurred_at"]))

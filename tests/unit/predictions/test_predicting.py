@@ -104,7 +104,7 @@ def test_who_has_done_it_is_not_asked_again() -> None:
 @pytest.mark.parametrize(
     ("name", "outcomes"),
     [
-        ("inbound_lead", ["convert", "engage", "ignore", "churn"]),
+        ("inbound_lead", ["convert", "advance", "engage", "ignore", "churn"]),
         ("stalled_opportunity", None),
         ("trial_onboarding", None),
         ("renewal", None),
@@ -119,5 +119,8 @@ def test_outcomes_of_shipped_journeys(name: str, outcomes: list[str] | None) -> 
         assert not machines & set(outcome.signals)
     if name in ("trial_onboarding", "renewal"):
         assert "cancelled" in found["churn"].signals
+    if name == "inbound_lead":
+        assert found["advance"].signals == ("became_mql", "became_sql")
+        assert not found["advance"].once
     if name == "stalled_opportunity":
         assert "lost" in found["churn"].signals

@@ -66,6 +66,22 @@ def test_rates_follow_the_day_of_the_episode_as_a_programme_mails_by_it() -> Non
     assert told[1] == pytest.approx(0.2, abs=0.03)
 
 
+def test_what_a_feature_says_may_depend_on_how_old_the_episode_is() -> None:
+    rng = np.random.default_rng(5)
+    n = 9000
+    x = rng.normal(size=(n, 1)).astype(np.float32)
+    age = rng.integers(0, 10, n).astype(np.float64)  # on its first day the feature says nothing
+    slope = np.log1p(age) / np.log(10.0)
+    hazard = 0.04 * np.exp(slope * x[:, 0])
+    until = rng.exponential(1.0 / hazard)
+    watched = Watched(age, np.where(until <= 7.0, until, np.inf), np.full(n, 7.0))
+    fitted = fit_window_hazards(x, watched, np.arange(n), np.arange(n) % 3 == 0, ONE_PART, (7.0,))
+    told, truth = fitted.chance(x, age, 7.0), 1.0 - np.exp(-7.0 * hazard)
+    for of in (age == 0.0, age == 9.0):
+        assert np.abs(told - truth)[of].mean() < 0.05
+    assert fitted.chance(x, age + 100.0, 7.0).max() <= 1.0  # an age that nobody had is the oldest
+
+
 def test_features_that_say_nothing_new_are_not_believed() -> None:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(600, 30)).astype(np.float32)

@@ -18,7 +18,7 @@ from nurture_rl.report.value_figures import axis_limits
 from nurture_rl.report.world_figures import frequent_heads
 from tests.unit.report.sample import head, long_trial, nothing, sample, single_step
 
-ALL = {"values", "overlap", "calibration", "action_mix", "guardrails"}
+ALL = {"values", "overlap", "rounds", "calibration", "action_mix", "guardrails"}
 
 
 def ids(svg: bytes) -> set[bytes]:
@@ -46,8 +46,8 @@ def test_figures_repeat_byte_for_byte_and_share_no_identifiers() -> None:
 
 @pytest.mark.slow
 def test_single_decisions_and_long_journeys_are_drawn() -> None:
-    assert set(figures(single_step())) == ALL - {"guardrails"}
-    assert set(figures(long_trial())) == ALL - {"guardrails"}
+    assert set(figures(single_step())) == ALL - {"guardrails", "rounds"}
+    assert set(figures(long_trial())) == ALL - {"guardrails", "rounds"}
 
 
 @pytest.mark.slow

@@ -78,3 +78,11 @@ def test_without_the_truth_the_page_says_so() -> None:
     blind = replace(BOTH, rounds=tuple(replace(one, truth=None) for one in BOTH.rounds))
     assert dict(answers(blind))["What did exploration cost?"].startswith("Nobody can say")
     assert "The truth that nobody was shown" not in rounds_page(blind)
+
+
+def test_a_challenger_that_was_tried_is_named_beside_what_ran() -> None:
+    tried = replace(BOTH, rounds=(FIRST, replace(SECOND, tried="cql of round 1b")))
+    told = rounds_markdown(replace(tried, challenger_share=0.5))
+    assert "a challenger takes 50.0 % of the exploration" in told
+    assert "| 2 | cql of round 1 | 35.0 % | cql of round 1b |" in told
+    assert "a challenger takes" not in rounds_markdown(BOTH)

@@ -18,6 +18,7 @@ from nurture_rl.serving.contacts.viewing import Ask
 from nurture_rl.serving.records import Event
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.export import ExportOptions, export
+from nurture_rl.serving.watching.timeline import timeline
 from tests.unit.release.bundles import journey, small_bundle
 from tests.unit.serving.contacts import MIDNIGHT, Clock, event, service
 
@@ -25,8 +26,12 @@ SIGNALS = {
     "clicked_first": {"type": "first_click", "valued": True},
     "new_link": {"type": "link_clicked"},
     "looks_around": {"type": "looking_around"},
+    "turns_to_us": {"type": "interest_rose"},
 }
 REPEATED = {"looking_around": {"of": ["viewed_pricing"], "times": 2, "hours": 20}}
+CHANGES = {
+    "interest_rose": {"of": ["viewed_pricing"], "usual": 5, "becomes": 2.0, "run_length": 1.0}
+}
 FEATURES = {
     "hours_to_click": {
         "kind": "ratio",
@@ -42,7 +47,7 @@ FEATURES = {
 def clicking() -> Journey:
     plain = journey().resolved
     signals, features = {**plain["signals"], **SIGNALS}, {**plain["features"], **FEATURES}
-    both = {"signals": signals, "features": features, "repeated": REPEATED}
+    both = {"signals": signals, "features": features, "repeated": REPEATED, "changes": CHANGES}
     return parse_journey({**plain, **both})
 
 
@@ -76,11 +81,20 @@ def test_what_a_server_worked_out_is_what_its_log_gives(watching: Bundle, tmp_pa
     read = [columns.index(name) for name in FEATURES]
     features = np.array([one.features for one in found])  # type: ignore[union-attr]
     assert (features[:, read] > 0.0).all()
+    story = timeline(served.store, "ada", clock.now_us)
+    assert story is not None
+    (reason, *_) = [one.detail for one in story.entries if one.what == "interest_rose"]
+    assert "times viewed_pricing within" in reason
     served.store.close()
     export(ExportOptions(store=str(tmp_path / "store.db"), out=str(tmp_path / "log")))
     as_served = derived(pq.read_table(tmp_path / "log" / "events.parquet"))
     assert len(as_served) > 20
-    assert {kind for *_, kind, _ in as_served} == {"first_click", "link_clicked", "looking_around"}
+    assert {kind for *_, kind, _ in as_served} == {
+        "first_click",
+        "link_clicked",
+        "looking_around",
+        "interest_rose",
+    }
     assert again(tmp_path / "log", tmp_path / "kept") == as_served
     forgotten = pq.read_table(tmp_path / "log" / "events.parquet").to_pylist()
     left = [row for row in forgotten if row["source"] != "derived"]

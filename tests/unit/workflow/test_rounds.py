@@ -188,7 +188,7 @@ def test_the_start_is_what_logs_and_its_exploration_goes_on() -> None:
     assert start.programme == Programme("drip", {"kind": "drip"})
     assert start.shares == (0.4, 0.2, 0.2)
     rules = Programme("rules", {"kind": "rules"})
-    assert start.explored(rules.spec, 2) == mixed({"kind": "rules"}, 0.2)
+    assert start.explored(rules.spec, 2, rules) == mixed({"kind": "rules"}, 0.2)
     assert start_of(RoundsSettings(count=2), LOGGING[0]).shares == (0.35, 0.35)
 
 
