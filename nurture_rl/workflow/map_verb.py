@@ -14,6 +14,7 @@ from nurture_rl.logs.mapped.drafting import Draft, GivenAnswers, draft
 from nurture_rl.logs.mapped.format_draft import draft_of_format
 from nurture_rl.logs.mapped.looking import look_at
 from nurture_rl.logs.mapped.mapping_file import DATA_SUFFIXES, SUFFIX
+from nurture_rl.logs.mapped.table_copy import copy_table
 from nurture_rl.logs.vocabulary import words_of
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.wording import counted
@@ -25,7 +26,8 @@ ASKS = 3  # exit code: the mapping asks something
 class MapOptions:
     """Which file is looked at, and what is known of it."""
 
-    file: str  # CSV, JSON lines or Parquet; text also gzipped
+    # CSV, JSON lines or Parquet, text also gzipped; with `database` the CSV file that is made
+    file: str
     out: str | None = None  # the mapping; null: beside the file, under its name
     journey: str = "inbound_lead"  # whose event types and stages are known: a name or a file
     zone: str | None = None  # by whose clock times without a zone were written, as Europe/Berlin
@@ -36,6 +38,8 @@ class MapOptions:
     stages: tuple[str, ...] = ()  # words of the file and their stages, such as [Prospect=mql]
     # Whose rows they are, such as sendgrid; none: columns of your own; null: told from the file.
     format: str | None = None
+    database: str | None = None  # postgresql://...: a table is copied to the file first
+    table: str | None = None  # of the database, such as crm.leads; views too
 
 
 def map_file(options: MapOptions) -> VerbResult:
@@ -51,12 +55,28 @@ def map_file(options: MapOptions) -> VerbResult:
         raise ConfigError(f"out: expected a name that ends in {SUFFIX}, got {out.name}")
     if out.exists():
         raise ConfigError(f"out: {out} is there already; take it away, or give another name")
+    if options.database is not None or options.table is not None:
+        _copied(options, file)
     made = drafted(file, load_journey(options.journey), options)
     atomic_write_bytes(out, made.text.encode("utf-8"))
     tell(out, made)
     return VerbResult(
         {"mapping": out, "questions": list(made.questions)}, ASKS if made.questions else 0
     )
+
+
+def _copied(options: MapOptions, file: Path) -> None:
+    """The table as the file."""
+    if options.database is None or options.table is None:
+        raise ConfigError("expected both database=postgresql://... and table=NAME, got one of them")
+    if not options.database.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(f"database: expected postgresql://..., got {options.database!r}")
+    if not file.name.endswith(".csv"):
+        raise ConfigError(f"file: a table is copied to a name that ends in .csv, got {file.name}")
+    if file.exists():
+        raise ConfigError(f"file: {file} is there already; take it away, or give another name")
+    rows = copy_table(options.database, options.table, file)
+    print(f"{options.table}: {counted(rows, 'row')} copied to {file}")
 
 
 def drafted(file: Path, journey: Journey, options: MapOptions) -> Draft:
