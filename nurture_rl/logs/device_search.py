@@ -7,13 +7,16 @@ import json
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.special import betaincc
 
 from nurture_rl.logs.changed_columns import with_cells
-from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of, usual_devices
+from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of
 from nurture_rl.logs.machine_marks import text_in
 from nurture_rl.wording import counted
 
 DEVICE, CONFIDENCE = "device", "device_confidence"  # attributes of contacts
+_PRIOR = 2.0  # acts that the habits of all count for beside a contact's own
 # What people do in a mail or a browser.
 _ACTS = ("open", "click", "page_view", "visit", "form_submitted")
 
@@ -98,3 +101,22 @@ class DeviceSearch:
             device = device_of(text)
             self._known[text] = -1 if device is None else DEVICES.index(device)
         return self._known[text]
+
+
+def usual_devices(acts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which device each contact uses for more than half of what it does, and how sure that is.
+
+    Shares are Dirichlet: those of all contacts count for two acts beside a contact's own.
+
+    Args:
+        acts: by contact and device, [c, 3].
+
+    Returns:
+        Place in `DEVICES` of the most likely one, [c], and the probability that its share is above
+        one half, [c].
+    """
+    everybody = (acts.sum(axis=0) + 1.0) / (acts.sum() + len(DEVICES))
+    known = acts + _PRIOR * everybody
+    best = known.argmax(axis=1)
+    alpha = known[np.arange(len(known)), best]
+    return best, betaincc(alpha, known.sum(axis=1) - alpha, 0.5)
