@@ -1,11 +1,11 @@
-"""Events that a journey has worked out of others: what repeats itself, and what changes."""
+"""Events that a journey has worked out of others: what repeats itself, changes, or is a path."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nurture_envs.fields import Fields, channels_of
+from nurture_envs.fields import Fields, channels_of, hint
 
 _DAYS = 24.0
 _LARGEST = 1e6  # of what a rule of changes may say: the sums stay finite
@@ -42,11 +42,21 @@ class ChangePoints:
     until: tuple[str, ...]  # signals after which everything begins anew
 
 
-DerivedRule = RepeatedEvents | ChangePoints
+@dataclass(frozen=True, slots=True)
+class PathEvents:
+    """A type of event that is worked out: some signals came one after the other."""
+
+    type: str  # of the event that is made
+    steps: tuple[str, ...]  # signals in their order, two or more
+    hours: float  # from the first to the last, at most, > 0
+    until: tuple[str, ...]  # signals that begin the path anew
+
+
+DerivedRule = RepeatedEvents | ChangePoints | PathEvents
 
 
 def read_derived(f: Fields, signals: Sequence[str], types: Sequence[str]) -> list[DerivedRule]:
-    """The entries of `repeated` and `changes`; problems go to `f`.
+    """The entries of `repeated`, `changes` and `paths`; problems go to `f`.
 
     Args:
         f: of the journey.
@@ -55,6 +65,7 @@ def read_derived(f: Fields, signals: Sequence[str], types: Sequence[str]) -> lis
     """
     rules = [(name, child, _repeated) for name, child in f.children("repeated", {})]
     rules += [(name, child, _changes) for name, child in f.children("changes", {})]
+    rules += [(name, child, _path) for name, child in f.children("paths", {})]
     made = {name for name, *_ in rules}
     worked_out = {signal for signal, kind in zip(signals, types, strict=True) if kind in made}
     found: list[DerivedRule] = []
@@ -65,7 +76,7 @@ def read_derived(f: Fields, signals: Sequence[str], types: Sequence[str]) -> lis
         if worked_out & set(counted_signals(rule)):
             child.problem("of", "what is worked out cannot be counted itself")
         if name in {one.type for one in found}:
-            child.problem("of", "is in `repeated` and in `changes`; one type is made by one rule")
+            child.problem("of", "another rule makes this type; one type is made by one rule")
         child.finish()
         found.append(rule)
     return found
@@ -73,6 +84,8 @@ def read_derived(f: Fields, signals: Sequence[str], types: Sequence[str]) -> lis
 
 def counted_signals(rule: DerivedRule) -> tuple[str, ...]:
     """The signals that a rule looks at."""
+    if isinstance(rule, PathEvents):
+        return (*rule.steps, *rule.until)
     return (*rule.of, *rule.until, *(rule.per if isinstance(rule, ChangePoints) else ()))
 
 
@@ -106,3 +119,17 @@ def _changes(name: str, f: Fields, signals: list[str]) -> DerivedRule:
     elif not rule.per and rule.becomes < 1.0:
         f.problem("becomes", "without `per` expected a rise, above 1: no event tells of silence")
     return rule
+
+
+def _path(name: str, f: Fields, signals: list[str]) -> DerivedRule:
+    steps = [str(step) for step in f.items("steps")]
+    for step in sorted(set(steps) - set(signals)):
+        f.problem("steps", f"no signal is called {step!r}{hint(step, signals)}")
+    if len(steps) < 2:
+        f.problem("steps", "expected two signals or more, in their order")
+    return PathEvents(
+        type=name,
+        steps=tuple(step for step in steps if step in signals),
+        hours=f.number("hours", 30 * _DAYS, low=0.1),
+        until=channels_of(f, "until", signals, default=[]),
+    )

@@ -18,4 +18,17 @@ PREDICTION_VERBS = (
         work="nurture_rl.workflow.predict_verb:predict",
         codes={3: "nothing can be told; the page says why"},
     ),
+    Verb(
+        name="mine",
+        summary="paths that contacts go, where they stay, and kinds of contacts, each tested",
+        reads="what `ingest` made, which it makes where it is missing",
+        makes="findings (HTML, Markdown, JSON), and the paths as features of a journey (YAML)",
+        examples=(
+            "nurture mine experiment=small",
+            "nurture mine data=folder data.path=exported days=14 share=0.05",
+        ),
+        settings="nurture_rl.workflow.mine_config:MineConfig",
+        work="nurture_rl.workflow.mine_verb:mine",
+        codes={3: "nothing was found that chance would not make"},
+    ),
 )

@@ -8,10 +8,11 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nurture_envs.derived_rules import ChangePoints, DerivedRule, counted_signals
+from nurture_envs.derived_rules import ChangePoints, DerivedRule, PathEvents, counted_signals
 from nurture_envs.journey import Journey
 from nurture_rl.logs.change_signals import change_events
 from nurture_rl.logs.click_signals import FIRST_CLICK, LINK_CLICKED, SOURCE, click_events
+from nurture_rl.logs.path_signals import path_events
 from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.wording import counted
 
@@ -105,6 +106,8 @@ class DerivedEvents:
 def _worked_out(events: pa.Table, rule: DerivedRule, journey: Journey) -> pa.Table:
     if isinstance(rule, ChangePoints):
         return change_events(events, rule, journey)
+    if isinstance(rule, PathEvents):
+        return path_events(events, rule, journey)
     return repeated_events(events, rule, journey)
 
 

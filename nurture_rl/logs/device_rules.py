@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from nurture_envs.fields import Fields
 from nurture_rl.errors import LogError
@@ -14,6 +16,7 @@ from nurture_rl.errors import LogError
 DEVICES_FILE = "devices.yaml"
 DEVICES = ("computer", "phone", "tablet")
 _LEAST = 0.9
+_PRIOR = 2.0  # acts that the habits of all count for beside a contact's own
 # What senders call devices, and what browsers say of themselves; the first that fits holds.
 _WORDS = {
     "tablet": r"tablet(?! pc)|ipad|kindle|silk/|android(?!.*mobile)",
@@ -66,3 +69,24 @@ def device_of(*told: object) -> str | None:
                 if pattern.search(plain):
                     return device
     return None
+
+
+def usual_devices(acts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which device each contact uses for more than half of what it does, and how sure that is.
+
+    Shares are Dirichlet: those of all contacts count for two acts beside a contact's own.
+
+    Args:
+        acts: by contact and device, [c, 3].
+
+    Returns:
+        Place in `DEVICES` of the most likely one, [c], and the probability that its share is above
+        one half, [c].
+    """
+    from scipy.special import betaincc  # servers read device words, and need no scipy
+
+    everybody = (acts.sum(axis=0) + 1.0) / (acts.sum() + len(DEVICES))
+    known = acts + _PRIOR * everybody
+    best = known.argmax(axis=1)
+    alpha = known[np.arange(len(known)), best]
+    return best, betaincc(alpha, known.sum(axis=1) - alpha, 0.5)

@@ -7,16 +7,13 @@ import json
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
-from scipy.special import betaincc
 
 from nurture_rl.logs.changed_columns import with_cells
-from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of
+from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of, usual_devices
 from nurture_rl.logs.machine_marks import text_in
 from nurture_rl.wording import counted
 
 DEVICE, CONFIDENCE = "device", "device_confidence"  # attributes of contacts
-_PRIOR = 2.0  # acts that the habits of all count for beside a contact's own
 # What people do in a mail or a browser.
 _ACTS = ("open", "click", "page_view", "visit", "form_submitted")
 
@@ -39,10 +36,10 @@ class DeviceSearch:
             )
             acts = events.filter(human)
             properties = acts["properties"].combine_chunks()
-            said = pc.coalesce(text_in(properties, "device"), text_in(properties, "user_agent"))
-            texts = said.dictionary_encode()
-            places = np.array([self._place(one) for one in texts.dictionary.to_pylist()] + [-1])
-            device = places[np.asarray(pc.fill_null(texts.indices, len(places) - 1), np.int64)]
+            by_word, by_browser = (
+                self._places(text_in(properties, name)) for name in ("device", "user_agent")
+            )
+            device = np.where(by_word >= 0, by_word, by_browser)
             there = device >= 0
             who = acts["contact_id"].combine_chunks().filter(pa.array(there))
             self._seen.append((who, device[there]))
@@ -60,13 +57,15 @@ class DeviceSearch:
         """
         if self._rules is None:
             return contacts
-        best, sure = usual_devices(self._acts(contacts))
+        acts = self._acts(contacts)
+        best, sure = usual_devices(acts)
         attributes = [json.loads(text) for text in contacts["attributes"].to_pylist()]
         stated = np.array([DEVICE in one for one in attributes], bool)
         fixed = np.isin(
             np.array(contacts["contact_id"].to_pylist(), object), decided.unique().to_pylist()
         )
-        fits = (sure >= self._rules.least) & ~stated & ~fixed
+        acted = acts.sum(axis=1) > 0  # the habits of all alone say nothing of anybody
+        fits = (sure >= self._rules.least) & acted & ~stated & ~fixed
         rows = np.flatnonzero(fits)
         marked = [
             json.dumps(
@@ -96,27 +95,14 @@ class DeviceSearch:
         counts = np.bincount(cells, minlength=len(contacts) * len(DEVICES))
         return counts.reshape(-1, len(DEVICES)).astype(np.float64)
 
+    def _places(self, said: pa.Array) -> np.ndarray:
+        """The place of the device that each text names, -1 where it names none, [n]."""
+        texts = said.dictionary_encode()
+        places = np.array([self._place(one) for one in texts.dictionary.to_pylist()] + [-1])
+        return places[np.asarray(pc.fill_null(texts.indices, len(places) - 1), np.int64)]
+
     def _place(self, text: str | None) -> int:
         if text not in self._known:
             device = device_of(text)
             self._known[text] = -1 if device is None else DEVICES.index(device)
         return self._known[text]
-
-
-def usual_devices(acts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Which device each contact uses for more than half of what it does, and how sure that is.
-
-    Shares are Dirichlet: those of all contacts count for two acts beside a contact's own.
-
-    Args:
-        acts: by contact and device, [c, 3].
-
-    Returns:
-        Place in `DEVICES` of the most likely one, [c], and the probability that its share is above
-        one half, [c].
-    """
-    everybody = (acts.sum(axis=0) + 1.0) / (acts.sum() + len(DEVICES))
-    known = acts + _PRIOR * everybody
-    best = known.argmax(axis=1)
-    alpha = known[np.arange(len(known)), best]
-    return best, betaincc(alpha, known.sum(axis=1) - alpha, 0.5)

@@ -44,7 +44,7 @@ def predicted_outcomes(journey: Journey) -> tuple[PredictedOutcome, ...]:
     star = tuple(dict.fromkeys(name.removesuffix(".value") for name in journey.north_star.of))
     booked = _named(journey, lambda one: one.type == "meeting_booked")
     engaged = _named(journey, _engages)
-    acted = _named(journey, _acts)
+    acted = _named(journey, made_by_people)
     gone = _named(journey, lambda one: _leaves(one, journey))
     outcomes = [
         PredictedOutcome(
@@ -77,8 +77,8 @@ def _engages(one: Signal) -> bool:
     return one.type == "click" and one.is_machine is not True
 
 
-def _acts(one: Signal) -> bool:
-    """Whether a person did it."""
+def made_by_people(one: Signal) -> bool:
+    """Whether a signal is something that a person did."""
     return (
         not one.by_action
         and one.is_machine is not True

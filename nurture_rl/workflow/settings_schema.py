@@ -11,6 +11,7 @@ from nurture_rl.workflow.doctor_config import DoctorConfig
 from nurture_rl.workflow.interchange_config import InterchangeConfig
 from nurture_rl.workflow.learners import LEARNERS
 from nurture_rl.workflow.lift_config import LiftConfig
+from nurture_rl.workflow.mine_config import MineConfig
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.predict_config import PredictConfig
 from nurture_rl.workflow.prices_config import PricesConfig
@@ -34,6 +35,7 @@ def register_schemas() -> None:
     store.store(name="prices_schema", node=PricesConfig)
     store.store(name="rounds_schema", node=RoundsConfig)
     store.store(name="predict_schema", node=PredictConfig)
+    store.store(name="mine_schema", node=MineConfig)
     for name in LEARNERS:
         settings = learned_policy_settings(name)
         store.store(group="schemas/policy", name=name, node=settings)

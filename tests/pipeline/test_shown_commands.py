@@ -67,6 +67,7 @@ CODES = {
     "replies": {0, 3},
     "assess": {0, 3},
     "predict": {0, 3},
+    "mine": {0, 3},
 }
 
 # The logs that readers have by page: file, actions, and columns of a target policy.
@@ -106,6 +107,7 @@ FRONT = (
     *("docs/journeys-in-life.md", "docs/measuring-lift.md", "docs/delivering.md"),
     "docs/console.md",
     "docs/handing-to-sales.md",
+    "docs/mining.md",
     "docs/papers.md",
     "docs/predictions.md",
     "docs/prices.md",

@@ -77,7 +77,7 @@ def test_salesforce_tells_why_an_opportunity_ended(tmp_path: Path) -> None:
     assert len(found["quarantine"]) == 1  # a reason that was taken away
 
 
-HUBSPOT = [
+HUBSPOT: list[dict[str, Any]] = [
     {
         "hs_object_id": "1",
         "dealstage": "closedlost",

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from nurture_envs.errors import JourneyError
 from nurture_rl.errors import LogError
-from nurture_rl.logs.device_rules import DEVICES, device_of
-from nurture_rl.logs.device_search import usual_devices
+from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of, usual_devices
+from nurture_rl.logs.device_search import DeviceSearch
 from nurture_rl.logs.ingest import ingest_folder
-from tests.unit.logs.test_machine_marks import event
+from tests.unit.logs.test_machine_marks import event, table
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 DROID = "Mozilla/5.0 (Linux; Android 13; Pixel 7) AppleWebKit/537.36 Chrome/116.0 Mobile Safari"
@@ -118,6 +119,27 @@ def test_no_attribute_slips_by_what_privacy_keeps(tmp_path: Path, kept: str) -> 
     both = log(tmp_path / "both", "{}", "attributes: [device, device_confidence]")
     assert both["ada"]["device"] == "phone"
     assert log(tmp_path / "any", "{}", "keep_days: 400")["ada"]["device"] == "phone"
+
+
+def test_the_habits_of_all_say_nothing_of_who_never_acted(tmp_path: Path) -> None:
+    acts = {"ada": {"device": "phone"}, "web": {"device": "WebMail", "user_agent": DESK}}
+    clicks = table(
+        *(
+            event("click", 60.0 * number, who, properties=acts[who])
+            for number, who in enumerate(["ada"] * 300 + ["web"] * 9)
+        )
+    )
+    people = pa.table({"contact_id": ["ada", "dan", "web"], "attributes": ["{}"] * 3})
+    search = DeviceSearch(DeviceRules(0.9))
+    search.see(clicks)
+    told = search.with_devices(people, pa.chunked_array([], pa.string()))["attributes"]
+    ada, dan, web = (json.loads(text) for text in told.to_pylist())
+    assert ada["device"] == "phone"
+    assert dan == {}
+    assert web["device"] == "computer"  # the sender's word names none, what the browser says does
+    assert search.notes() == [
+        "devices: 2 of 3 contacts mostly use one; of 1 none is as likely as 0.9"
+    ]
 
 
 @pytest.mark.parametrize("rules", ["least: 0.2", "most: 1", "least: [", "least: 1.5"])

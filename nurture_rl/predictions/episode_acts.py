@@ -1,0 +1,95 @@
+"""What people did in each episode, in order, and when it ended well: the ground of mining."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nurture_envs.clock import DAY_US
+from nurture_envs.journey import Journey
+from nurture_rl.features.bins import BinnedLog
+from nurture_rl.predictions.predicted_outcomes import made_by_people
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpisodeActs:
+    """Acts of people by episode, in their order; times are days since the episode began."""
+
+    names: tuple[str, ...]  # signals that people make, without the north star's
+    starts: IntArray  # [e + 1]: episode i has the acts from starts[i] to starts[i + 1]
+    act: IntArray  # place in `names`, [acts]
+    day: FloatArray  # [acts]
+    cluster: NDArray[np.object_]  # account or contact of each episode, [e]
+    reached: FloatArray  # day of the first event of the north star, inf where none came, [e]
+    watched: FloatArray  # days for which each episode is known whole, [e]
+
+    def __len__(self) -> int:
+        """How many episodes there are."""
+        return len(self.reached)
+
+    def of(self, episode: int) -> tuple[IntArray, FloatArray]:
+        """Acts and days of one episode."""
+        here = slice(self.starts[episode], self.starts[episode + 1])
+        return self.act[here], self.day[here]
+
+
+def episode_acts(
+    log: BinnedLog, clusters: NDArray[np.object_], journey: Journey, as_of_us: int
+) -> EpisodeActs:
+    """The acts of each episode until it ended, the north star was reached, or the log did.
+
+    Args:
+        log: decisions and events on one clock.
+        clusters: account or contact of each decision, [n].
+        journey: whose signals the events are.
+        as_of_us: UTC instant at which the log is read.
+    """
+    star = {name.removesuffix(".value") for name in journey.north_star.of}
+    signals = [one for one in journey.signals if made_by_people(one) and one.name not in star]
+    names = tuple(one.name for one in signals)
+    place = np.full(len(journey.signals), -1)
+    wins = np.zeros(len(journey.signals), bool)
+    for number, one in enumerate(journey.signals):
+        place[number] = names.index(one.name) if one.name in names else -1
+        wins[number] = one.name in star
+    times, events, clock = log.times, log.events, journey.clock
+    _, first = np.unique(times.episode, return_index=True)
+    contact, anchor = times.contact[first], times.anchor_us[first]
+    length = clock.periods * round(clock.period_hours * 3_600_000_000)
+    asked = place[events.signal] >= 0
+    at = _episode_of(contact, anchor, length, events.contact, events.local_us)
+    # What the log knows late is known by its end, which is all that counts here.
+    here = (at >= 0) & (asked | wins[events.signal])
+    at, signal = at[here], events.signal[here]
+    day = (events.local_us[here] - anchor[at]) / DAY_US
+    reached = np.full(len(first), np.inf)
+    np.minimum.at(reached, at[wins[signal]], day[wins[signal]])
+    zone_us = times.decided_local_us[first] - times.decided_us[first]
+    open_days = (as_of_us + zone_us - anchor) / DAY_US
+    keep = (place[signal] >= 0) & (day < reached[at])
+    at, act, day = at[keep], place[signal[keep]], day[keep]
+    order = np.lexsort((act, day, at))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(first)))])
+    watched = np.clip(np.minimum(open_days, length / DAY_US), 0.0, None)
+    return EpisodeActs(names, starts, act[order], day[order], clusters[first], reached, watched)
+
+
+def _episode_of(
+    contact: IntArray, anchor: IntArray, length: int, who: IntArray, local_us: IntArray
+) -> IntArray:
+    """The episode in which each event lies, -1 where it lies in none, [m]."""
+    order = np.lexsort((anchor, contact))
+    sorted_ = contact[order]
+    place = np.searchsorted(sorted_, who, "right") - 1  # the last episode of each contact
+    first = np.searchsorted(sorted_, who, "left")
+    while (early := (place > first) & (local_us < anchor[order[np.maximum(place, 0)]])).any():
+        place = place - early
+    found = order[np.maximum(place, 0)]
+    ours = (place >= first) & (contact[found] == who)
+    inside = (local_us >= anchor[found]) & (local_us < anchor[found] + length)
+    return np.where(ours & inside, found, -1)

@@ -1,0 +1,93 @@
+"""What is found in the journeys that a log's contacts went, and as which features it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nurture_rl.predictions.behaviour_segments import FoundSegments, behaviour_segments
+from nurture_rl.predictions.episode_acts import EpisodeActs
+from nurture_rl.predictions.frequent_paths import FrequentPath, frequent_paths
+from nurture_rl.predictions.stall_points import StallPoint, stall_points
+
+
+@dataclass(frozen=True, slots=True)
+class MiningConfig:
+    """What is looked for."""
+
+    share: float  # of the episodes that go a path, at least
+    false: float  # share of the told findings that may be false, in the mean
+    days: float  # in which something follows an act, or contacts stay
+    early: float  # first days by which contacts are grouped
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MinedJourneys:
+    """The findings of a log."""
+
+    title: str
+    journey: str
+    provenance: str
+    log: str  # the checked log that was looked at
+    as_of: str  # UTC, ISO-8601
+    episodes: int
+    reached: int  # of them, that reached the north star
+    acts: tuple[str, ...]  # signals that people make
+    paths: tuple[FrequentPath, ...]
+    stalls: tuple[StallPoint, ...]
+    segments: FoundSegments
+    false: float  # of the configuration
+    days: float
+
+    @property
+    def told_paths(self) -> tuple[FrequentPath, ...]:
+        """Paths that are findings."""
+        return tuple(one for one in self.paths if one.told)
+
+
+def mined(
+    acts: EpisodeActs, config: MiningConfig
+) -> tuple[list[FrequentPath], list[StallPoint], FoundSegments]:
+    """Paths, stall points and segments.
+
+    Args:
+        acts: of all episodes.
+        config: what is looked for.
+    """
+    rng = np.random.default_rng(config.seed)
+    _, cluster = np.unique(acts.cluster.astype(str), return_inverse=True)
+    heads = rng.random(int(cluster.max(initial=-1)) + 1) < 0.5
+    paths = frequent_paths(acts, heads[cluster], config.share, config.false)
+    stalls = stall_points(acts, config.days, config.false)
+    return paths, stalls, behaviour_segments(acts, config.early, rng)
+
+
+def feature_text(found: MinedJourneys) -> str:
+    """The told paths as signals, paths and features of a journey file, with where they come from.
+
+    A person reads it, and puts into a journey what it is to know.
+    """
+    lines = [
+        f"# Found by `nurture mine` in {found.log}, as of {found.as_of}:",
+        f"# {found.episodes} episodes, {found.reached} with the north star. Associations of what",
+        f"# contacts did by themselves, no effects; {found.false:.0%} of the paths may be false.",
+        f"extends: {found.journey}",
+    ]
+    if not found.told_paths:
+        return "\n".join([*lines, "# No path was found that the north star follows otherwise.", ""])
+    names = ["_then_".join(one.steps) for one in found.told_paths]
+    lines.append("signals:")
+    lines += [f"  {name}: {{type: {name}}}" for name in names]
+    lines.append("paths:")
+    for name, one in zip(names, found.told_paths, strict=True):
+        steps = ", ".join(one.steps)
+        lines.append(f"  # {one.share:.1%} of the episodes; it follows {one.ratio:.2f} times")
+        lines.append(
+            f"  # as often as other orders [{one.lower:.2f}, {one.upper:.2f}], p {one.p:.2g}"
+        )
+        lines.append(f"  {name}: {{steps: [{steps}], hours: 672}}")
+    lines.append("features:")
+    lines += [f"  went_{name}: {{kind: ever, of: [{name}]}}" for name in names]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,142 @@
+"""Paths: signals that came one after the other, whatever lay in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nurture_envs.derived_rules import PathEvents
+from nurture_envs.errors import JourneyError
+from nurture_envs.journey import Journey
+from nurture_envs.journey_file import parse_journey
+from nurture_rl.logs.path_signals import path_events
+from tests.unit.features.small_journey import shop_journey
+from tests.unit.logs.test_derived_events import us
+from tests.unit.logs.test_machine_marks import NOON, SECOND, event, table
+
+DAY = 24 * 3600
+LETTERS = {
+    "v": lambda day, **more: event("page_view", day * DAY, page_category="pricing", **more),
+    "x": lambda day, **more: event("product_used", day * DAY, topic="x", **more),
+    "c": lambda day, **more: event("product_used", day * DAY, topic="core", **more),
+    "b": lambda day, **more: event("purchase", day * DAY, **more),
+    "-": lambda day, **more: event("page_view", day * DAY, page_category="help", **more),
+}
+NAMES = {"v": "viewed", "x": "used_x", "c": "used_core"}
+
+
+def journey(**rule: Any) -> Journey:
+    plain = shop_journey().resolved
+    signals = {**plain["signals"], "went": {"type": "gone"}}
+    return parse_journey({**plain, "signals": signals, "paths": {"gone": rule}})
+
+
+def gone(days: str, steps: str, **rule: Any) -> list[float]:
+    """Days on which a path was complete; a letter a day."""
+    rows = [LETTERS[letter](float(day)) for day, letter in enumerate(days)]
+    return [day for day, _ in found(rows, steps, **rule)]
+
+
+def found(rows: Sequence[dict[str, Any]], steps: str, **rule: Any) -> list[tuple[float, str]]:
+    of = journey(steps=[NAMES[one] for one in steps], **rule)
+    (path,) = of.derived
+    assert isinstance(path, PathEvents)
+    return [
+        ((us(row["occurred_at"]) - NOON) / SECOND / DAY, json.loads(row["properties"])["reason"])
+        for row in path_events(table(*rows), path, of).to_pylist()
+    ]
+
+
+def brute(days: str, steps: str, most: int) -> list[float]:
+    """The same by trying every choice of days for the steps since the last complete path."""
+    told, since = [], 0
+    for end in range(len(days)):
+        if days[end] != steps[-1]:
+            continue
+
+        def back(place: int, last: int, since: int = since) -> list[int]:
+            """First days of the steps before `place`, the last of them before day `last`."""
+            if place < 0:
+                return [last]
+            earlier = [d for d in range(since, last) if days[d] == steps[place]]
+            return [first for d in earlier for first in back(place - 1, d)]
+
+        if any(end - first <= most for first in back(len(steps) - 2, end)):
+            told.append(float(end))
+            since = end + 1
+    return told
+
+
+def test_steps_in_their_order_make_one_event_and_begin_anew() -> None:
+    assert gone("vx", "vx") == [1.0]
+    assert gone("xv", "vx") == []
+    assert gone("v--x", "vx") == [3.0]
+    assert gone("vxvx", "vx") == [1.0, 3.0]
+    assert gone("vvxx", "vx") == [2.0]
+    assert gone("vxcvc", "vxc") == [2.0]
+    assert gone("vvv", "vv") == [1.0]
+    assert gone("vvvv", "vv") == [1.0, 3.0]
+
+
+def test_the_first_step_must_not_be_too_long_ago() -> None:
+    assert gone("v---x", "vx", hours=3 * 24) == []
+    assert gone("v-v-x", "vx", hours=3 * 24) == [4.0]
+
+
+def test_signals_of_until_begin_anew() -> None:
+    assert gone("vbx", "vx", until=["bought"]) == []
+    assert gone("vbx", "vx") == [2.0]
+    ((_, reason),) = found([LETTERS["v"](0.0), LETTERS["x"](2.0)], "vx")
+    assert reason == "viewed, then used_x within 2.0 days"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_choice_of_steps_is_thought_of(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    days = "".join(rng.choice(list("vxc-"), 14))
+    steps = "".join(rng.choice(list("vxc"), int(rng.integers(2, 4))))
+    most = int(rng.integers(2, 9))
+    assert gone(days, steps, hours=24 * most) == brute(days, steps, most)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_log_read_piece_by_piece_gives_the_paths_of_the_whole(seed: int) -> None:
+    rng, of = np.random.default_rng(seed), journey(steps=["viewed", "used_x"], until=["bought"])
+    rows = []
+    for number in range(60):
+        day = float(rng.uniform(0, 30))
+        row = LETTERS[str(rng.choice(list("vxb"), p=[0.45, 0.45, 0.1]))](day)
+        late = NOON + int((day + rng.exponential(2)) * DAY) * SECOND
+        rows.append(row | {"event_id": f"e{number}", "recorded_at": late})
+    (path,) = of.derived
+    assert isinstance(path, PathEvents)
+
+    def worked_out(some: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {row["event_id"]: row for row in path_events(table(*some), path, of).to_pylist()}
+
+    rows.sort(key=lambda row: max(row["recorded_at"], row["occurred_at"]))
+    pieces: dict[str, Any] = {}
+    for until in range(1, len(rows) + 1):
+        for name, row in worked_out(rows[:until]).items():
+            pieces.setdefault(name, row)
+    assert pieces == worked_out(rows)
+    assert len(pieces) > 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"steps": ["viewed"]}, "two signals or more"),
+        ({"steps": ["viewed", "usedx"]}, "no signal is called 'usedx'"),
+        ({"steps": ["viewed", "went"]}, "cannot be counted itself"),
+        ({"steps": ["viewed", "used_x"], "hours": 0}, "hours"),
+        ({"steps": ["viewed", "used_x"], "times": 2}, "times: no such key"),
+    ],
+)
+def test_wrong_paths_are_told(rule: dict[str, Any], said: str) -> None:
+    with pytest.raises(JourneyError, match=said):
+        journey(**rule)
