@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from nurture_rl.errors import LogError
 from nurture_rl.logs.device_rules import DEVICES_FILE, DeviceRules, load_device_rules
-from nurture_rl.logs.device_search import DeviceSearch
+from nurture_rl.logs.device_search import CONFIDENCE, DEVICE, DeviceSearch
+from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules
 from nurture_rl.logs.zone_rules import ZONES_FILE, ZoneRules, load_zone_rules
 from nurture_rl.logs.zone_search import ZoneSearch
 
@@ -23,13 +25,24 @@ class HintRules:
     devices: DeviceRules | None = None  # None: no devices
 
 
-def load_hint_rules(folder: Path) -> HintRules:
+def load_hint_rules(folder: Path, privacy: PrivacyRules | None) -> HintRules:
     """The rules of a log's folder.
 
+    Args:
+        folder: with the log's files.
+        privacy: rules of the same folder; None: it has none.
+
     Raises:
-        LogError: one of the files cannot be used.
+        LogError: one of the files cannot be used, or asks for an attribute that is not kept.
     """
-    return HintRules(load_zone_rules(folder), load_device_rules(folder))
+    rules = HintRules(load_zone_rules(folder), load_device_rules(folder))
+    kept = None if privacy is None else privacy.attributes
+    if rules.devices is not None and kept is not None and not {DEVICE, CONFIDENCE} <= kept:
+        raise LogError(
+            f"{folder / DEVICES_FILE}: it asks for the attributes {DEVICE} and {CONFIDENCE}, which"
+            f" {PRIVACY_FILE} does not keep; add both to its `attributes`, or remove {DEVICES_FILE}"
+        )
+    return rules
 
 
 class ContactHints:

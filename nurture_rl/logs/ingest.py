@@ -146,7 +146,7 @@ def ingest_folder(
     """
     require_apart(out, folder)
     rules, pages, people = load_privacy(folder), load_page_rules(folder), load_identity(folder)
-    hints = load_hint_rules(folder)
+    hints = load_hint_rules(folder, rules)
     reading = Reading(action_ids, catalog_hash, journey, now_us, rules, pages, people, hints)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import Any
 
 from nurture_rl.logs.reported.reported_cells import LONGEST, plain_word, told
@@ -65,6 +66,7 @@ def closed_event(ended: str, reason: object, at: Any, amount: Any = None) -> dic
 def amount_of(cell: Any) -> Any:
     """An amount that may be written as text; what is no number stays, and is refused later."""
     try:
-        return float(cell) if isinstance(cell, str) else cell
+        number = float(cell) if isinstance(cell, str) and "_" not in cell else None
     except ValueError:
         return cell
+    return number if number is not None and isfinite(number) else cell

@@ -150,3 +150,12 @@ def test_an_id_names_the_same_person_however_a_file_writes_it(tmp_path: Path, pe
     ]
     assert len(told["events"]) == 1
     assert not told["quarantine"]
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-Infinity", "1_200", "1.200,50", "1,200"])
+def test_an_amount_that_is_no_number_is_refused(tmp_path: Path, amount: str) -> None:
+    rows = [{**HUBSPOT[0], "amount": amount}, {**HUBSPOT[0], "hs_object_id": "9"}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    told = read(tmp_path / "log", "deals.jsonl", text, "hubspot_crm")
+    assert {one["value"] for one in told["events"]} == {1200.5}
+    assert {one["line"] for one in told["quarantine"]} == {1}

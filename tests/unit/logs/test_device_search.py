@@ -67,7 +67,7 @@ def test_probabilities_are_those_of_the_beta_distribution_and_hold_as_often() ->
     assert right[told].mean() == pytest.approx(sure[told].mean(), abs=0.03)
 
 
-def log(folder: Path, rules: str | None) -> dict[str, dict[str, Any]]:
+def log(folder: Path, rules: str | None, privacy: str | None = None) -> dict[str, dict[str, Any]]:
     """Attributes of who clicks on a phone, on both, by a program, and of whom the log knows it."""
     folder.mkdir()
     acts: list[tuple[str, str | None, bool]] = []
@@ -92,6 +92,8 @@ def log(folder: Path, rules: str | None) -> dict[str, dict[str, Any]]:
     (folder / "contacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in people))
     if rules is not None:
         (folder / "devices.yaml").write_text(rules, "utf-8")
+    if privacy is not None:
+        (folder / "privacy.yaml").write_text(privacy, "utf-8")
     out = folder.parent / f"{folder.name}-out"
     ingest_folder(folder, out, None, None, lambda line: None)
     told = pq.read_table(out / "contacts.parquet").to_pylist()
@@ -107,6 +109,16 @@ def test_a_log_tells_devices_where_it_asks_for_them_and_they_are_sure(tmp_path: 
     assert DEVICES.index("phone") == 1
     assert set(log(tmp_path / "not", None)["ada"]) == set()
     assert log(tmp_path / "never", "least: 1.0")["ada"] == {}
+
+
+@pytest.mark.parametrize("kept", ["[]", "[plan]", "[device]", "[device_confidence]"])
+def test_no_attribute_slips_by_what_privacy_keeps(tmp_path: Path, kept: str) -> None:
+    folder = tmp_path / "private"
+    with pytest.raises(LogError, match=r"devices\.yaml.*privacy\.yaml"):
+        log(folder, "{}", f"attributes: {kept}")
+    both = log(tmp_path / "both", "{}", "attributes: [device, device_confidence]")
+    assert both["ada"]["device"] == "phone"
+    assert log(tmp_path / "any", "{}", "keep_days: 400")["ada"]["device"] == "phone"
 
 
 def test_the_habits_of_all_say_nothing_of_who_never_acted(tmp_path: Path) -> None:
