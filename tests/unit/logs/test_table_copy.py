@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
@@ -87,10 +88,15 @@ def test_what_is_no_table_is_told_and_leaves_no_file(
         ({"database": "postgresql://nobody@127.0.0.1:1/x"}, "to be a table or view of 127"),
     ],
 )
-def test_wrong_settings_are_told(tmp_path: Path, changed: dict[str, str], said: str) -> None:
-    given = {"file": "clicks.csv", "database": "postgresql://crm/x", "table": "clicks", **changed}
+def test_wrong_settings_are_told(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    given: dict[str, Any] = {
+        "file": "clicks.csv",
+        "database": "postgresql://crm/x",
+        "table": "clicks",
+        **changed,
+    }
     with pytest.raises(ConfigError, match=said):
-        map_file(MapOptions(**{**given, "file": str(tmp_path / str(given["file"]))}))
+        map_file(MapOptions(**{**given, "file": str(tmp_path / given["file"])}))
     assert list(tmp_path.iterdir()) == []
 
 
