@@ -23,6 +23,7 @@ _PAIRS, _STARTS, _STEPS = 6, 3, 30
 _STABLE = 0.8  # agreement below which groups are no kinds of people
 _BEYOND = 0.1  # by which it must be above that of shuffled acts
 _AS_GOOD = 0.05  # fewer groups are taken that come so near to the best number of them
+_SMALLEST = 0.05  # share of the contacts that a kind has at least; fewer are odd ones
 _FEWEST, _MOST = 100, 2000  # contacts that are clustered
 
 
@@ -70,9 +71,10 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
     found = [(_stability(points, k, rng), _stability(mixed, k, rng), k) for k in _GROUPS]
     best = max(stable - mixed for stable, mixed, _ in found)
     stability, shuffled, k = next(one for one in found if one[0] - one[1] >= best - _AS_GOOD)
-    if stability < _STABLE or stability - shuffled < _BEYOND:
-        return FoundSegments(stability, shuffled, (), 1.0, days)
     group = _nearest(points, _centres(points, k, rng))
+    small = np.bincount(group, minlength=k).min() < _SMALLEST * len(group)
+    if stability < _STABLE or stability - shuffled < _BEYOND or small:
+        return FoundSegments(stability, shuffled, (), 1.0, days)
     won = np.isfinite(acts.reached[there])
     segments = tuple(
         BehaviourSegment(

@@ -2,18 +2,19 @@
 
 They are found in one half of the episodes and tested in the other.
 
-A path is two or three acts in their order, with anything in between. Who goes it is held against
-those who did the same acts in another order, day by day of the episode, as the log-rank test does
-(Mantel 1966): who is interested does more of everything, and who stays longer has more time for it.
-Many paths are tested, so the share of false ones among those that are told is bounded (Benjamini
-and Hochberg 1995).
+A path is two or three acts in the order in which each came first, with anything in between. Who
+went it is held, from the day on which all of them were done, against those who did the same acts in
+another order, day by day of the episode, as the log-rank test does (Mantel 1966): who is interested
+does more of everything, more often, and who stays longer has more time for it. Many paths are
+tested, so the share of false ones among those that are told is bounded (Benjamini and Hochberg
+1995).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from math import exp, inf, sqrt
 
 import numpy as np
@@ -23,9 +24,7 @@ from scipy.special import ndtr
 from nurture_rl.predictions.episode_acts import EpisodeActs
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Path = tuple[int, ...]
-_NEVER = (inf, inf)
 _MOST = 60  # paths that are tested, the most frequent ones
 _FEWEST = 30  # episodes of the first half that go a path
 
@@ -56,53 +55,39 @@ def frequent_paths(
         share: of the first half's episodes, that go a path at least.
         false: share of the told paths that may be false, in the mean.
     """
-    gone = [_gone(*acts.of(i)) for i in range(len(acts))]
-    half = np.flatnonzero(first_half)
-    counts = Counter(path for i in half for path in gone[i])
+    first = _first_days(acts)
+    half = first[first_half]
     least = max(share * len(half), _FEWEST)
-    frequent = [path for path, many in counts.most_common() if many >= least and len(path) > 1]
-    tested = _longest(frequent, counts)[:_MOST]
-    found = [_tested(path, acts, gone, ~first_half) for path in tested]
+    paths = [path for n in (2, 3) for path in permutations(range(len(acts.names)), n)]
+    many = {path: int(_in_order(half, path).sum()) for path in paths}
+    frequent = sorted((path for path in paths if many[path] >= least), key=lambda p: -many[p])
+    found = [_tested(path, acts, first, ~first_half) for path in frequent[:_MOST]]
     told = few_false([one.p for one in found], false)
     found = [replace(one, told=is_told) for one, is_told in zip(found, told, strict=True)]
     return sorted(found, key=lambda one: (not one.told, one.p, one.steps))
 
 
-def _gone(act: IntArray, day: FloatArray) -> dict[Path, tuple[float, float]]:
-    """When each path of an episode was first complete, and when it began."""
-    found: dict[Path, tuple[float, float]] = {}
-    shorter: list[Path] = []  # of one or two steps, from which a path goes on
-    for one, at in zip(act.tolist(), day.tolist(), strict=True):
-        new = [(*path, one) for path in shorter if one not in path]
-        for path in [(one,), *new]:
-            if path not in found:
-                found[path] = (at, found[path[:-1]][1] if len(path) > 1 else at)
-                if len(path) < 3:
-                    shorter.append(path)
-    return found
+def _first_days(acts: EpisodeActs) -> FloatArray:
+    """When each act first came, inf where it never did, [episodes, acts]."""
+    first = np.full((len(acts), len(acts.names)), inf)
+    episode = np.repeat(np.arange(len(acts)), np.diff(acts.starts))
+    np.minimum.at(first, (episode, acts.act), acts.day)
+    return first
 
 
-def _longest(paths: Sequence[Path], counts: Counter[Path]) -> list[Path]:
-    """Paths without those that nearly everybody goes on from to one longer path."""
-    longer = {
-        path[:-1] for path in paths if len(path) == 3 and counts[path] > 0.95 * counts[path[:-1]]
-    }
-    return [path for path in paths if path not in longer]
+def _in_order(first: FloatArray, path: Path) -> NDArray[np.bool_]:
+    """Which episodes have all steps of a path, each first after the one before."""
+    steps = first[:, path]
+    return np.isfinite(steps[:, -1]) & (steps[:, :-1] < steps[:, 1:]).all(axis=1)
 
 
 def _tested(
-    path: Path,
-    acts: EpisodeActs,
-    gone: Sequence[dict[Path, tuple[float, float]]],
-    tested: NDArray[np.bool_],
+    path: Path, acts: EpisodeActs, first: FloatArray, tested: NDArray[np.bool_]
 ) -> FrequentPath:
-    n = len(acts)
-    enters = np.array([max(one.get((step,), _NEVER)[0] for step in path) for one in gone])
-    complete = np.array([one.get(path, _NEVER)[0] for one in gone])
-    begun = np.array([one.get(path, _NEVER)[1] for one in gone])
-    went = np.isfinite(complete)
+    steps = first[:, path]
+    went, enters = _in_order(first, path), steps.max(axis=1)
     observed, expected, variance = _log_rank(
-        enters[tested], complete[tested], acts.reached[tested], acts.watched[tested]
+        enters[tested], went[tested], acts.reached[tested], acts.watched[tested]
     )
     logged = (observed - expected) / variance if variance > 0.0 else 0.0
     error = 1.0 / sqrt(variance) if variance > 0.0 else inf
@@ -110,9 +95,9 @@ def _tested(
     reach = 1.96 * error
     return FrequentPath(
         steps=tuple(acts.names[step] for step in path),
-        share=float(went.mean()) if n else 0.0,
+        share=float(went.mean()) if len(acts) else 0.0,
         episodes=int(went.sum()),
-        days=float(np.median(complete[went] - begun[went])) if went.any() else 0.0,
+        days=float(np.median(steps[went, -1] - steps[went, 0])) if went.any() else 0.0,
         ratio=exp(min(logged, 50.0)),
         lower=exp(logged - reach) if reach < inf else 0.0,
         upper=exp(min(logged + reach, 50.0)) if reach < inf else inf,
@@ -122,13 +107,13 @@ def _tested(
 
 
 def _log_rank(
-    enters: FloatArray, complete: FloatArray, reached: FloatArray, watched: FloatArray
+    enters: FloatArray, went: NDArray[np.bool_], reached: FloatArray, watched: FloatArray
 ) -> tuple[float, float, float]:
     """Events of those who went a path, how many were to be expected, and the variance.
 
     Args:
         enters: day by which all steps were done in any order, [n].
-        complete: day by which they were done in the path's order, [n].
+        went: whether they came in the path's order, [n].
         reached: day of the north star, [n].
         watched: days that are known, [n].
     """
@@ -136,7 +121,7 @@ def _log_rank(
     observed = expected = variance = 0.0
     for day in range(days):
         at_risk = (enters < day) & (np.minimum(reached, watched) >= day)
-        on = at_risk & (complete < day)
+        on = at_risk & went
         wins = at_risk & (reached >= day) & (reached < day + 1) & (reached <= watched)
         total, many, won = int(at_risk.sum()), int(on.sum()), int(wins.sum())
         if total > 1 and won:

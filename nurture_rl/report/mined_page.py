@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from nurture_rl.predictions.frequent_paths import FrequentPath
 from nurture_rl.predictions.mined_journeys import MinedJourneys
@@ -15,6 +16,7 @@ from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
 
 _SHOWN = 12  # paths in table and picture
+_TICKS = (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0, 10.0)
 NOTE = (
     "Who goes a path is held, day by day of the episode, against contacts who did the same in "
     "another order. These are associations of what contacts did by themselves: that who goes a "
@@ -49,7 +51,11 @@ def mined_markdown(found: MinedJourneys) -> str:
 
 def answers(found: MinedJourneys) -> list[tuple[str, str]]:
     """The first screen."""
-    paths = [f"{_said(one)} ({shown(one.ratio)} times as often)" for one in found.told_paths[:3]]
+    paths = [
+        f"{_said(one)} ({shown(one.ratio)} times as often)"
+        for one in found.told_paths
+        if one.ratio > 1.0
+    ][:3]
     stalls = [f"after `{one.act}`" for one in found.stalls if one.told][:3]
     kinds = found.segments
     if kinds.segments:
@@ -132,18 +138,15 @@ def _stalls(found: MinedJourneys) -> Table:
 def _segments(found: MinedJourneys) -> Table:
     kinds = found.segments
     names = list(kinds.segments[0].means) if kinds.segments else []
-    rows = tuple(
-        (
-            str(place),
-            percent(one.share),
-            percent(one.reached),
-            *(shown(one.means[name]) for name in names),
-        )
-        for place, one in enumerate(kinds.segments, 1)
+    rows = (
+        ("share of the contacts", *(percent(one.share) for one in kinds.segments)),
+        ("reach the north star later", *(percent(one.reached) for one in kinds.segments)),
+        *((name, *(shown(one.means[name]) for one in kinds.segments)) for name in names),
     )
     caption = f"Contacts by their acts of the first {kinds.days:g} days, mean of each act"
-    head = ("Kind", "Contacts", "Reach the north star", *names)
-    return Table(f"{caption}; p {kinds.p:.2g} that all kinds reach it alike", head, rows)
+    head = ("", *(f"Kind {place}" for place in range(1, len(kinds.segments) + 1)))
+    told = f"{caption}; p {kinds.p:.2g} that all kinds reach it alike"
+    return Table(told, head, rows if names else ())
 
 
 def _picture(paths: tuple[FrequentPath, ...]) -> bytes:
@@ -156,8 +159,15 @@ def _picture(paths: tuple[FrequentPath, ...]) -> bytes:
             axes.plot([one.ratio], [place], color=colour, marker="o", markersize=4)
         axes.axvline(1.0, color=drawing.GREY, linestyle=":", linewidth=1)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xticks([tick for tick in _TICKS if _inside(tick, axes.get_xlim())])
         axes.set_yticks(range(len(paths)), [", ".join(one.steps) for one in paths])
         axes.invert_yaxis()
         axes.set_xlabel("north star, times as often as in other orders (grey: no finding)")
 
     return drawing.draw("paths", 0.8 + 0.35 * max(len(paths), 3), paint)
+
+
+def _inside(tick: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= tick <= limits[1]
