@@ -37,7 +37,7 @@ def test_the_report_renders_without_errors_or_requests(tmp_path: Path) -> None:
         assert badge.is_visible()
         assert badge.inner_text() == "Released"
         assert page.get_by_text("SYNTHETIC", exact=True).is_visible()
-        assert page.get_by_role("img").count() == 5
+        assert page.get_by_role("img").count() == 6
         drawn = [box for svg in page.locator("svg").all() if (box := svg.bounding_box())]
         widths = {}
         for width in (1280, 420):
