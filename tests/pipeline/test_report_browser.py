@@ -47,7 +47,7 @@ def test_the_report_renders_without_errors_or_requests(tmp_path: Path) -> None:
     assert seen == [True, True, True]
     assert [text for text in headings if text.startswith("Value per policy")]
     assert "Can the learned world be believed?" in headings
-    assert len([box for box in drawn if box["width"] > 600 and box["height"] > 150]) == 5
+    assert len([box for box in drawn if box["width"] > 600 and box["height"] > 150]) == 6
     assert widths == {1280: 1280, 420: 420}
     assert complaints == []
     assert [url for url in asked if url != address and not url.startswith("data:")] == []
