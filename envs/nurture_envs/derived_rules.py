@@ -35,9 +35,7 @@ class ChangePoints:
     per: tuple[str, ...]  # what they answer; none: nothing but time
     usual: float  # rate or share of somebody of whom nothing is known yet, > 0
     counts_for: float  # weeks, or signals of `per`, that `usual` counts for beside their own, > 0
-    becomes: (
-        float  # times the usual that is looked for, in [0.001, 1000]: above 1 a rise, below a fall
-    )
+    becomes: float  # times the usual that is looked for, [0.001, 1000]; below 1 it is a fall
     run_length: float  # mean weeks, or signals of `per`, to a false alarm, at least; > 1
     until: tuple[str, ...]  # signals after which everything begins anew
 
@@ -70,13 +68,13 @@ def read_derived(f: Fields, signals: Sequence[str], types: Sequence[str]) -> lis
     worked_out = {signal for signal, kind in zip(signals, types, strict=True) if kind in made}
     found: list[DerivedRule] = []
     for name, child, read in rules:
-        rule = read(name, child, list(signals))
+        rule, key = read(name, child, list(signals)), "steps" if read is _path else "of"
         if name not in types:
-            child.problem("of", f"no signal reads what is made; add one of {{type: {name}}}")
+            child.problem(key, f"no signal reads what is made; add one of {{type: {name}}}")
         if worked_out & set(counted_signals(rule)):
-            child.problem("of", "what is worked out cannot be counted itself")
+            child.problem(key, "what is worked out cannot be counted itself")
         if name in {one.type for one in found}:
-            child.problem("of", "another rule makes this type; one type is made by one rule")
+            child.problem(key, "another rule makes this type; one type is made by one rule")
         child.finish()
         found.append(rule)
     return found

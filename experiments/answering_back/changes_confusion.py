@@ -5,7 +5,6 @@ python -m experiments.answering_back.changes_confusion
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from experiments.common.over_seeds import tell_over_seeds
 from nurture_envs.clock import HOUR_US
 from nurture_envs.derived_rules import RepeatedEvents
 from nurture_envs.journey_file import load_journey
@@ -135,13 +135,5 @@ def _lines(seeds: int) -> Iterator[str]:
             )
 
 
-def main(arguments: list[str]) -> None:
-    """Tell what is found over some seeds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
-    for line in _lines(parser.parse_args(arguments).seeds):
-        print(line)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    tell_over_seeds(_lines, __doc__, sys.argv[1:])

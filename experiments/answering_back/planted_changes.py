@@ -5,7 +5,6 @@ python -m experiments.answering_back.planted_changes
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from experiments.common.over_seeds import tell_over_seeds
 from nurture_envs.clock import HOUR_US
 from nurture_envs.derived_rules import ChangePoints
 from nurture_envs.journey import Journey
@@ -151,13 +151,5 @@ def _lines(seeds: int) -> Iterator[str]:
             )
 
 
-def main(arguments: list[str]) -> None:
-    """Tell what is found over some seeds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
-    for line in _lines(parser.parse_args(arguments).seeds):
-        print(line)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    tell_over_seeds(_lines, __doc__, sys.argv[1:])

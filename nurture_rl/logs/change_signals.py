@@ -12,7 +12,6 @@ change began is the history after it: the next one is told against that.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -53,7 +52,7 @@ def change_events(events: pa.Table, rule: ChangePoints, journey: Journey) -> pa.
     """
     rows = signal_rows(events, (rule.of, rule.per, rule.until), journey)
     made = [
-        derived_event(rule.type, row, round(change.times, 6), json.dumps({"reason": change.reason}))
+        derived_event(rule.type, row, round(change.times, 6), change.reason)
         for _, own in groupby(rows, key=lambda row: row.contact)
         for row, change in _told(own, rule)
     ]

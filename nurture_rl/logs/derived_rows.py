@@ -6,6 +6,7 @@ afterwards and a server that hears of one event after the other work out the sam
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -56,9 +57,16 @@ def signal_rows(
 
 
 def derived_event(
-    kind: str, row: SignalRow, value: float, properties: str = "{}"
+    kind: str, row: SignalRow, value: float, reason: str | None = None
 ) -> dict[str, Any]:
-    """A row of the events table: what is worked out, at the signal that completes it."""
+    """A row of the events table: what is worked out, at the signal that completes it.
+
+    Args:
+        kind: its type.
+        row: the signal.
+        value: its value.
+        reason: why, in words, as the property `reason`; None: it has no property.
+    """
     return {
         **dict.fromkeys(EVENTS.names),
         "event_id": derived_id(kind, row.contact, row.event_id),
@@ -69,7 +77,7 @@ def derived_event(
         "source": SOURCE,
         "value": value,
         "is_machine": False,
-        "properties": properties,
+        "properties": "{}" if reason is None else json.dumps({"reason": reason}),
     }
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from nurture_envs.fields import Fields
-from nurture_rl.errors import LogError
+from nurture_rl.logs.rule_files import rule_fields
 
 DEVICES_FILE = "devices.yaml"
 DEVICES = ("computer", "phone", "tablet")
@@ -42,18 +40,8 @@ def load_device_rules(folder: Path) -> DeviceRules | None:
     path = folder / DEVICES_FILE
     if not path.is_file():
         return None
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LogError(f"{path}: expected rules of devices (YAML), got: {error}") from error
-    problems: list[str] = []
-    f = Fields({"devices": {} if data is None else data}, "", problems).mapping("devices")
-    rules = DeviceRules(least=f.number("least", _LEAST, low=0.5, high=1.0))
-    f.finish()
-    if problems:
-        told = "\n  ".join(one.removeprefix("devices.") for one in problems)
-        raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
-    return rules
+    with rule_fields(path, "devices") as f:
+        return DeviceRules(least=f.number("least", _LEAST, low=0.5, high=1.0))
 
 
 def device_of(*told: object) -> str | None:

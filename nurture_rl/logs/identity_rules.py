@@ -9,13 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nurture_envs.fields import Fields
-from nurture_rl.errors import LogError
 from nurture_rl.identity.compared_values import KINDS
 from nurture_rl.identity.likely_links import BlockingPart, LinkSettings, default_blocking
 from nurture_rl.identity.resolve import FROM_THE_START
+from nurture_rl.logs.rule_files import rule_fields
 
 IDENTITY_FILE = "identity.yaml"
 ALWAYS = "always"
@@ -61,29 +59,20 @@ def load_identity(folder: Path) -> IdentityRules | None:
     path = folder / IDENTITY_FILE
     if not path.is_file():
         return None
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LogError(f"{path}: expected rules of identity (YAML), got: {error}") from error
-    problems: list[str] = []
-    f = Fields({"identity": {} if data is None else data}, "", problems).mapping("identity")
-    since = f.optional_text("since")
-    linking = _linking(f, since)
-    rules = IdentityRules(
-        linking,
-        None if since == ALWAYS else since,
-        tuple((one[0], one[1]) for one in _pairs(f, "not_the_same", (2,))),
-        tuple(_same(f, one) for one in _pairs(f, "the_same", (2, 3))),
-        _accounts(f.mapping("accounts", {})) if f.has("accounts") else None,
-    )
-    f.finish()
-    forbidden = {frozenset(pair) for pair in rules.not_the_same}
-    for same in rules.the_same:
-        if {same.left, same.right} in forbidden:
-            f.problem("the_same", f"{same.left} and {same.right} stand in not_the_same, too")
-    if problems:
-        told = "\n  ".join(one.removeprefix("identity.") for one in problems)
-        raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
+    with rule_fields(path, "identity") as f:
+        since = f.optional_text("since")
+        linking = _linking(f, since)
+        rules = IdentityRules(
+            linking,
+            None if since == ALWAYS else since,
+            tuple((one[0], one[1]) for one in _pairs(f, "not_the_same", (2,))),
+            tuple(_same(f, one) for one in _pairs(f, "the_same", (2, 3))),
+            _accounts(f.mapping("accounts", {})) if f.has("accounts") else None,
+        )
+        forbidden = {frozenset(pair) for pair in rules.not_the_same}
+        for same in rules.the_same:
+            if {same.left, same.right} in forbidden:
+                f.problem("the_same", f"{same.left} and {same.right} stand in not_the_same, too")
     return rules
 
 

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import yaml
 
 from nurture_envs.fields import Fields
-from nurture_rl.errors import LogError
 from nurture_rl.logs.changed_columns import with_cells
+from nurture_rl.logs.rule_files import rule_fields
 
 PAGES_FILE = "pages.yaml"
 _VIEW, _CLICK = "page_view", "click"
@@ -56,21 +56,13 @@ def load_page_rules(folder: Path) -> PageRules | None:
     path = folder / PAGES_FILE
     if not path.is_file():
         return None
-    try:
-        data = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # versions such as 1.10 are text
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LogError(f"{path}: expected rules of pages (YAML), got: {error}") from error
-    problems: list[str] = []
-    f = Fields({"rules": data if data else {}}, "", problems).mapping("rules")
-    version = f.name_text("version")
-    pages = tuple(_rule(one, True) for one in f.mappings("pages", []))
-    links = tuple(_rule(one, False) for one in f.mappings("links", []))
-    f.finish()
-    if not problems and not (pages or links):
-        problems.append("pages: expected at least one rule of pages or links, got none")
-    if problems:
-        told = "\n  ".join(one.removeprefix("rules.") for one in problems)
-        raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
+    # Versions such as 1.10 are text.
+    with rule_fields(path, "pages", yaml.BaseLoader) as f:
+        version = f.name_text("version")
+        pages = tuple(_rule(one, True) for one in f.mappings("pages", []))
+        links = tuple(_rule(one, False) for one in f.mappings("links", []))
+        if not f.problems and not (pages or links):
+            f.problem("pages", "expected at least one rule of pages or links, got none")
     return PageRules(version, pages, links)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -36,8 +35,7 @@ def path_events(events: pa.Table, rule: PathEvents, journey: Journey) -> pa.Tabl
         for row, began in _gone(own, rule, distinct):
             days = max(row.at - began, 0) / HOUR_US / 24.0
             reason = f"{', then '.join(rule.steps)} within {days:.1f} days"
-            told = json.dumps({"reason": reason})
-            made.append(derived_event(rule.type, row, round(days, 6), told))
+            made.append(derived_event(rule.type, row, round(days, 6), reason))
     return pa.Table.from_pylist(made, schema=EVENTS)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from nurture_envs.fields import Fields
 from nurture_rl.errors import LogError
+from nurture_rl.logs.rule_files import rule_fields
 
 PRIVACY_FILE = "privacy.yaml"
 _LEAST_KEY = 16  # bytes of a key of pseudonyms
@@ -37,26 +36,17 @@ def load_privacy(folder: Path) -> PrivacyRules | None:
     path = folder / PRIVACY_FILE
     if not path.is_file():
         return None
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LogError(f"{path}: expected rules of privacy (YAML), got: {error}") from error
-    problems: list[str] = []
-    f = Fields({"privacy": {} if data is None else data}, "", problems).mapping("privacy")
-    purposes = f.mapping("purposes", {})
-    rules = PrivacyRules(
-        {str(name): purposes.name_text(name) for name in purposes.data},
-        _names(f, "events"),
-        _names(f, "attributes"),
-        _names(f, "properties"),
-        f.number("keep_days", low=0.0) if f.has("keep_days") else None,
-        _key(f, path, problems),
-    )
-    purposes.finish()
-    f.finish()
-    if problems:
-        told = "\n  ".join(one.removeprefix("privacy.") for one in problems)
-        raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
+    with rule_fields(path, "privacy") as f:
+        purposes = f.mapping("purposes", {})
+        rules = PrivacyRules(
+            {str(name): purposes.name_text(name) for name in purposes.data},
+            _names(f, "events"),
+            _names(f, "attributes"),
+            _names(f, "properties"),
+            f.number("keep_days", low=0.0) if f.has("keep_days") else None,
+            _key(f, path),
+        )
+        purposes.finish()
     return rules
 
 
@@ -96,7 +86,7 @@ def _names(f: Fields, name: str) -> frozenset[str] | None:
     return frozenset(str(one) for one in f.items(name)) if f.has(name) else None
 
 
-def _key(f: Fields, path: Path, problems: list[str]) -> bytes | None:
+def _key(f: Fields, path: Path) -> bytes | None:
     named = f.optional_text("pseudonyms")
     if named is None:
         return None
@@ -104,8 +94,8 @@ def _key(f: Fields, path: Path, problems: list[str]) -> bytes | None:
     try:
         key = load_key(place)
     except LogError as error:
-        problems.append(f"pseudonyms: {error}")
+        f.problem("pseudonyms", str(error))
         return None
     if place.resolve().is_relative_to(path.parent.resolve()):
-        problems.append(f"pseudonyms: expected the key apart from the log, got {named} inside it")
+        f.problem("pseudonyms", f"expected the key apart from the log, got {named} inside it")
     return key

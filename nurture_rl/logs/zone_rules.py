@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import available_timezones
 
-import yaml
-
-from nurture_envs.fields import Fields
-from nurture_rl.errors import LogError
+from nurture_rl.logs.rule_files import rule_fields
 from nurture_rl.logs.zone_inference import WORLD_ZONES
 
 ZONES_FILE = "zones.yaml"
@@ -34,24 +31,15 @@ def load_zone_rules(folder: Path) -> ZoneRules | None:
     path = folder / ZONES_FILE
     if not path.is_file():
         return None
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LogError(f"{path}: expected rules of zones (YAML), got: {error}") from error
-    problems: list[str] = []
-    f = Fields({"zones": {} if data is None else data}, "", problems).mapping("zones")
-    rules = ZoneRules(
-        least=f.number("least", _LEAST, low=0.5),
-        country=f.text("country", "country"),
-        candidates=tuple(str(one) for one in f.items("candidates", list(WORLD_ZONES))),
-    )
-    f.finish()
-    strange = sorted(set(rules.candidates) - available_timezones())
-    if strange:
-        problems.append(f"zones.candidates: expected IANA names of zones, got {', '.join(strange)}")
-    if rules.least > 1.0:
-        problems.append(f"zones.least: expected a probability in [0.5, 1], got {rules.least:g}")
-    if problems:
-        told = "\n  ".join(one.removeprefix("zones.") for one in problems)
-        raise LogError(f"{path}: the rules have problems; mend them and run again:\n  {told}")
+    with rule_fields(path, "zones") as f:
+        rules = ZoneRules(
+            least=f.number("least", _LEAST, low=0.5),
+            country=f.text("country", "country"),
+            candidates=tuple(str(one) for one in f.items("candidates", list(WORLD_ZONES))),
+        )
+        strange = sorted(set(rules.candidates) - available_timezones())
+        if strange:
+            f.problem("candidates", f"expected IANA names of zones, got {', '.join(strange)}")
+        if rules.least > 1.0:
+            f.problem("least", f"expected a probability in [0.5, 1], got {rules.least:g}")
     return rules

@@ -56,16 +56,15 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
         rng: draws resamples and the k-means' starts.
     """
     there = np.flatnonzero((acts.watched > days) & (acts.reached > days))
+    nothing = FoundSegments(0.0, 0.0, (), 1.0, days)
+    if there.size < _FEWEST:
+        return nothing
     if there.size > _MOST:
         there = np.sort(rng.choice(there, _MOST, replace=False))
-    counts = (
-        np.stack([_counts(acts, i, days) for i in there.tolist()])
-        if there.size
-        else np.zeros((0, 1))
-    )
-    varied = counts.std(axis=0) > 0.0 if there.size else np.zeros(1, bool)
-    if there.size < 100 or varied.sum() < 2:
-        return FoundSegments(0.0, 0.0, (), 1.0, days)
+    counts = np.stack([_counts(acts, i, days) for i in there.tolist()])
+    varied = counts.std(axis=0) > 0.0
+    if varied.sum() < 2:
+        return nothing
     points = _scaled(counts[:, varied])
     mixed = np.stack([rng.permutation(column) for column in points.T], axis=1)
     found = [(_stability(points, k, rng), _stability(mixed, k, rng), k) for k in _GROUPS]

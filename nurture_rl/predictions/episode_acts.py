@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import BinnedLog
+from nurture_rl.predictions.landmarks import episode_us
 from nurture_rl.predictions.predicted_outcomes import made_by_people
 
 FloatArray = NDArray[np.float64]
@@ -52,19 +53,15 @@ def episode_acts(
     star = {name.removesuffix(".value") for name in journey.north_star.of}
     signals = [one for one in journey.signals if made_by_people(one) and one.name not in star]
     names = tuple(one.name for one in signals)
-    place = np.full(len(journey.signals), -1)
-    wins = np.zeros(len(journey.signals), bool)
-    for number, one in enumerate(journey.signals):
-        place[number] = names.index(one.name) if one.name in names else -1
-        wins[number] = one.name in star
-    times, events, clock = log.times, log.events, journey.clock
+    every = [one.name for one in journey.signals]
+    place = np.array([names.index(one) if one in names else -1 for one in every])
+    wins = np.array([one in star for one in every])
+    times, events, length = log.times, log.events, episode_us(journey.clock)
     _, first = np.unique(times.episode, return_index=True)
     contact, anchor = times.contact[first], times.anchor_us[first]
-    length = clock.periods * round(clock.period_hours * 3_600_000_000)
-    asked = place[events.signal] >= 0
     at = _episode_of(contact, anchor, length, events.contact, events.local_us)
     # What the log knows late is known by its end, which is all that counts here.
-    here = (at >= 0) & (asked | wins[events.signal])
+    here = (at >= 0) & ((place >= 0) | wins)[events.signal]
     at, signal = at[here], events.signal[here]
     day = (events.local_us[here] - anchor[at]) / DAY_US
     reached = np.full(len(first), np.inf)

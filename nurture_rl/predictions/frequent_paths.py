@@ -12,7 +12,6 @@ tested, so the share of false ones among those that are told is bounded (Benjami
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from math import exp, inf, sqrt
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nurture_rl.predictions.episode_acts import EpisodeActs
+from nurture_rl.simulator.gap.false_findings import few_false
 
 FloatArray = NDArray[np.float64]
 Path = tuple[int, ...]
@@ -91,7 +91,6 @@ def _tested(
     )
     logged = (observed - expected) / variance if variance > 0.0 else 0.0
     error = 1.0 / sqrt(variance) if variance > 0.0 else inf
-    z = logged / error if variance > 0.0 else 0.0
     reach = 1.96 * error
     return FrequentPath(
         steps=tuple(acts.names[step] for step in path),
@@ -99,9 +98,9 @@ def _tested(
         episodes=int(went.sum()),
         days=float(np.median(steps[went, -1] - steps[went, 0])) if went.any() else 0.0,
         ratio=exp(min(logged, 50.0)),
-        lower=exp(logged - reach) if reach < inf else 0.0,
+        lower=exp(logged - reach),
         upper=exp(min(logged + reach, 50.0)) if reach < inf else inf,
-        p=float(2.0 * ndtr(-abs(z))),
+        p=float(2.0 * ndtr(-abs(logged) / error)),
         told=False,
     )
 
@@ -129,18 +128,3 @@ def _log_rank(
             expected += won * many / total
             variance += won * (many / total) * (1 - many / total) * (total - won) / (total - 1)
     return observed, expected, variance
-
-
-def few_false(chances: Sequence[float], false: float) -> list[bool]:
-    """Which findings are told so that the expected share of false ones is bounded.
-
-    Args:
-        chances: p values of all that were tested.
-        false: the bound, in (0, 1).
-
-    Source: Benjamini and Hochberg (1995), Controlling the false discovery rate.
-    """
-    ordered = np.sort(chances)
-    fits = ordered <= false * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
-    limit = ordered[np.flatnonzero(fits)[-1]] if fits.any() else -1.0
-    return [bool(one <= limit) for one in chances]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_envs.clock import DAY_US
+from nurture_envs.clock import DAY_US, HOUR_US, Clock
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import BinnedLog
 from nurture_rl.features.contact_times import NONE, contact_times
@@ -97,7 +97,7 @@ def landmarks_of(
         had[:, place] = first.had
     if goes_on is None:
         goes_on = _goes_on(log, journey)
-    ends = times.anchor_us + clock.periods * round(clock.period_hours * 3_600_000_000)
+    ends = times.anchor_us + episode_us(clock)
     longest = np.full(n, np.inf) if goes_on else (ends - begins) / DAY_US
     ahead = times.decided_local_us - begins  # of the bin's start on the contact's clock
     made = Landmarks(
@@ -113,6 +113,11 @@ def landmarks_of(
         longest=longest,
     )
     return made, goes_on
+
+
+def episode_us(clock: Clock) -> int:
+    """From the begin of an episode to its end, microseconds."""
+    return clock.periods * round(clock.period_hours * HOUR_US)
 
 
 def parts_of_episodes(journey: Journey) -> FloatArray:
@@ -170,7 +175,7 @@ def _first_after(log: BinnedLog, signals: IntArray) -> _First:
 def _goes_on(log: BinnedLog, journey: Journey) -> bool:
     """Whether the log shows what contacts do after their last episode."""
     times, events, clock = log.times, log.events, journey.clock
-    ends = times.anchor_us + clock.periods * round(clock.period_hours * 3_600_000_000)
+    ends = times.anchor_us + episode_us(clock)
     last = np.full(len(log.contacts.ids), np.iinfo(np.int64).min)
     np.maximum.at(last, times.contact, ends)
     act = np.array([not one.by_action for one in journey.signals])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nurture_rl.predictions.episode_acts import EpisodeActs
-from nurture_rl.predictions.frequent_paths import few_false
+from nurture_rl.simulator.gap.false_findings import few_false
 
 FloatArray = NDArray[np.float64]
 _FEWEST = 30  # episodes with an act
@@ -36,7 +36,7 @@ class StallPoint:
 
 
 def stall_points(acts: EpisodeActs, days: float, false: float) -> list[StallPoint]:
-    """Acts after which contacts stay, the surest first.
+    """Acts after which contacts stay, findings first, and what stays most beyond the others.
 
     Args:
         acts: of all episodes.
@@ -63,12 +63,7 @@ def stall_points(acts: EpisodeActs, days: float, false: float) -> list[StallPoin
         replace(one, told=fits and one.stays > one.others)
         for one, fits in zip(found, sure, strict=True)
     ]
-    return sorted(told, key=lambda one: (not one.told, _beyond_others(one)))
-
-
-def _beyond_others(one: StallPoint) -> float:
-    """Sorts what stays most beyond the others first."""
-    return one.others - one.stays
+    return sorted(told, key=lambda one: (not one.told, one.others - one.stays))
 
 
 def _gaps(acts: EpisodeActs) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.int64]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from nurture_rl.errors import ConfigError
+from nurture_rl.logs.atomic import atomic_file
 
 _READS = "SET datestyle = 'ISO'; SET timezone = 'UTC'; SET intervalstyle = 'iso_8601'"
 
@@ -37,28 +37,22 @@ def copy_table(address: str, table: str, out: Path) -> int:
         ) from error
     place = address.rpartition("@")[2]
     query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')")
-    partial = out.with_name(f"{out.name}.partial")
+    whole = query.format(sql.Identifier(*table.split(".")))
     try:
-        with psycopg.connect(address) as connection, connection.cursor() as cursor:
+        with (
+            atomic_file(out) as partial,
+            psycopg.connect(address) as connection,
+            connection.cursor() as cursor,
+        ):
             connection.read_only = True
             cursor.execute(_READS)
-            with (
-                partial.open("wb") as file,
-                cursor.copy(query.format(sql.Identifier(*table.split(".")))) as copy,
-            ):
+            with partial.open("wb") as file, cursor.copy(whole) as copy:
                 for part in copy:
                     file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            rows = cursor.rowcount
+            return cursor.rowcount
     except psycopg.Error as error:
         told = str(error).strip().splitlines()
         raise ConfigError(
             f"database: expected {table} to be a table or view of {place} that may be read, got: "
             f"{told[0] if told else type(error).__name__}"
         ) from error
-    else:
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-    return rows

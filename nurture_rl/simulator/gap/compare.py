@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr
 
+from nurture_rl.simulator.gap.false_findings import few_false
 from nurture_rl.simulator.gap.trajectories import BoolArray, FloatArray, Trajectories, sums_of
 
 _Z95 = 1.959964
@@ -70,19 +71,10 @@ def judged(comparisons: Sequence[Comparison], rate: float) -> tuple[Comparison, 
     Each null hypothesis says that the gap lies within the margin, so a gap that does not matter is
     not rejected, even with much data. A comparison that is not rejected "agrees" only if its
     interval shows that.
-
-    Source: Benjamini & Hochberg (1995), Controlling the False Discovery Rate.
     """
-    if not comparisons:
-        return ()
-    p = np.array([one.p_value for one in comparisons])
-    order = np.argsort(p)
-    below = p[order] <= rate * np.arange(1, len(p) + 1) / len(p)
-    differing = np.zeros(len(p), bool)
-    if below.any():
-        differing[order[: int(np.flatnonzero(below)[-1]) + 1]] = True
+    differing = few_false([one.p_value for one in comparisons], rate)
     return tuple(
-        replace(one, finding=_finding(one, bool(differs)))
+        replace(one, finding=_finding(one, differs))
         for one, differs in zip(comparisons, differing, strict=True)
     )
 

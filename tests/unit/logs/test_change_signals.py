@@ -17,6 +17,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.logs.change_signals import change_events
 from tests.unit.features.small_journey import shop_journey
+from tests.unit.logs.piece_by_piece import read_piece_by_piece
 from tests.unit.logs.test_derived_events import us
 from tests.unit.logs.test_machine_marks import NOON, SECOND, event, table
 
@@ -170,19 +171,11 @@ def test_a_log_read_piece_by_piece_gives_the_changes_of_the_whole(
     (found,) = of.derived
     assert isinstance(found, ChangePoints)
 
-    def worked_out(some: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        told = change_events(table(*some), found, of)
-        return {row["event_id"]: row for row in told.to_pylist()}
-
-    rows.sort(key=lambda row: max(row["recorded_at"], row["occurred_at"]))
-    pieces: dict[str, Any] = {}
-    for until in range(1, len(rows) + 1):
-        for name, row in worked_out(rows[:until]).items():
-            pieces.setdefault(name, row)
-    assert pieces == worked_out(rows)
+    pieces = read_piece_by_piece(rows, lambda some: change_events(some, found, of))
     assert pieces
     shuffled = [rows[i] for i in rng.permutation(len(rows))]
-    assert worked_out(shuffled) == pieces
+    told = change_events(table(*shuffled), found, of).to_pylist()
+    assert {row["event_id"]: row for row in told} == pieces
 
 
 @pytest.mark.parametrize(

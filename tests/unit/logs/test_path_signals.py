@@ -15,6 +15,7 @@ from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
 from nurture_rl.logs.path_signals import path_events
 from tests.unit.features.small_journey import shop_journey
+from tests.unit.logs.piece_by_piece import read_piece_by_piece
 from tests.unit.logs.test_derived_events import us
 from tests.unit.logs.test_machine_marks import NOON, SECOND, event, table
 
@@ -115,15 +116,7 @@ def test_a_log_read_piece_by_piece_gives_the_paths_of_the_whole(seed: int) -> No
     (path,) = of.derived
     assert isinstance(path, PathEvents)
 
-    def worked_out(some: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {row["event_id"]: row for row in path_events(table(*some), path, of).to_pylist()}
-
-    rows.sort(key=lambda row: max(row["recorded_at"], row["occurred_at"]))
-    pieces: dict[str, Any] = {}
-    for until in range(1, len(rows) + 1):
-        for name, row in worked_out(rows[:until]).items():
-            pieces.setdefault(name, row)
-    assert pieces == worked_out(rows)
+    pieces = read_piece_by_piece(rows, lambda some: path_events(some, path, of))
     assert len(pieces) > 3
 
 

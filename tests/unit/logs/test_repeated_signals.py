@@ -23,6 +23,7 @@ from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.policies.build import PolicyContext, build_policy
 from tests.unit.features.small_journey import shop_journey
+from tests.unit.logs.piece_by_piece import read_piece_by_piece
 from tests.unit.logs.test_derived_events import us
 from tests.unit.logs.test_machine_marks import NOON, SECOND, event, table
 
@@ -87,16 +88,7 @@ def test_a_log_read_piece_by_piece_gives_the_events_of_the_whole(seed: int) -> N
         late = NOON + int((hours + rng.exponential(3)) * HOUR) * SECOND
         rows.append(row | {"event_id": f"e{number}", "recorded_at": late})
 
-    def worked_out(some: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        found = repeated_events(table(*some), repeats(of), of)
-        return {row["event_id"]: row for row in found.to_pylist()}
-
-    rows.sort(key=lambda row: max(row["recorded_at"], row["occurred_at"]))
-    pieces: dict[str, Any] = {}
-    for until in range(1, len(rows) + 1):
-        for name, row in worked_out(rows[:until]).items():
-            pieces.setdefault(name, row)
-    assert pieces == worked_out(rows)
+    pieces = read_piece_by_piece(rows, lambda some: repeated_events(some, repeats(of), of))
     assert len(pieces) > 2
 
 

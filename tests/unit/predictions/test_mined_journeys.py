@@ -12,7 +12,7 @@ from nurture_envs.derived_rules import PathEvents
 from nurture_envs.journey_file import load_journey
 from nurture_rl.predictions.behaviour_segments import adjusted_rand, behaviour_segments
 from nurture_rl.predictions.episode_acts import EpisodeActs
-from nurture_rl.predictions.frequent_paths import few_false, frequent_paths
+from nurture_rl.predictions.frequent_paths import frequent_paths
 from nurture_rl.predictions.mined_journeys import (
     MinedJourneys,
     MiningConfig,
@@ -21,6 +21,7 @@ from nurture_rl.predictions.mined_journeys import (
 )
 from nurture_rl.predictions.stall_points import stall_points
 from nurture_rl.report.mined_page import mined_markdown, mined_page
+from nurture_rl.simulator.gap.false_findings import few_false
 
 CONFIG = MiningConfig(share=0.02, false=0.1, days=7.0, early=14.0, seed=0)
 
