@@ -56,7 +56,7 @@ def answers(found: MinedJourneys) -> list[tuple[str, str]]:
         for one in found.told_paths
         if one.ratio > 1.0
     ][:3]
-    stalls = [f"after `{one.act}`" for one in found.stalls if one.told][:3]
+    stalls = [f"`{one.act}`" for one in found.stalls if one.told][:3]
     kinds = found.segments
     if kinds.segments:
         stable = f"{len(kinds.segments)} kinds, found again with an agreement of"
@@ -73,7 +73,7 @@ def answers(found: MinedJourneys) -> list[tuple[str, str]]:
         ),
         (
             "Where do contacts stay?",
-            "; ".join(stalls).capitalize() + "."
+            f"After {'; after '.join(stalls)}."
             if stalls
             else "Nowhere more than elsewhere, as far as can be told.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -90,15 +91,17 @@ def mine(config: DictConfig) -> VerbResult:
     return VerbResult(made, 0 if anything or found.segments.segments else NOTHING_FOUND)
 
 
-def _written(read: Any, journey: Journey, log_name: str, wanted: MiningConfig, out: Path) -> None:
-    log: KnownLog = read()
+def _written(
+    read: Callable[[], KnownLog], journey: Journey, name: str, wanted: MiningConfig, out: Path
+) -> None:
+    log = read()
     acts = episode_acts(log.binned, log.clusters, log.wide, log.as_of_us)
     paths, stalls, segments = mined(acts, wanted)
     found = MinedJourneys(
         title=journey.title,
         journey=journey.name,
         provenance=journey.provenance,
-        log=log_name,
+        log=name,
         as_of=moment_text(log.as_of_us),
         episodes=len(acts),
         reached=int((acts.reached <= acts.watched).sum()),
