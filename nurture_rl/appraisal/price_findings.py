@@ -14,18 +14,27 @@ from nurture_rl.rl.dual_prices import PlayedColumn
 
 @dataclass(frozen=True, slots=True)
 class UseLimit:
-    """Most events of some channels, per contact or per mail."""
+    """Most events of some channels, or hours that they take, per contact or per mail."""
 
     name: str  # as the setting or the journey calls it
     of: tuple[str, ...]  # channels that are counted together
-    at_most: float  # events per `per`
+    at_most: float  # events, or hours, per `per`
     per: str = "contact"  # or `send`
+    hours: tuple[float, ...] = ()  # of a salesperson, by event of each of `of`; empty: events count
+    per_week: float | None = None  # what the limit was asked as, where it is a week's budget
+
+    @property
+    def counts(self) -> str:
+        """What is counted: `event` or `hour`."""
+        return "hour" if self.hours else "event"
 
     def prices(self, price: float, journey: Journey) -> dict[str, float]:
         """What each event costs at a price of the limit, the reward's unit, by `send` or signal.
 
         Of a limit per mail a mail gives room, so its own price is negative.
         """
+        if self.hours:
+            return {one: price * took for one, took in zip(self.of, self.hours, strict=True)}
         mails = self.of == channels_of(journey, SEND, "limits")
         found = {SEND: price} if mails else dict.fromkeys(self.of, price)
         if self.per == SEND:
@@ -39,7 +48,7 @@ class Used:
 
     value: float  # the journey's unit
     error: float  # standard error of the value, by play alone
-    use: tuple[float, ...]  # events of each limit
+    use: tuple[float, ...]  # events, or hours, of each limit
     upper: tuple[float, ...]  # the same, upper bounds
     sends: float
     mixed: float  # events of what the frontier is drawn over
@@ -95,8 +104,9 @@ class PriceFindings:
     contacts: int  # played in each member of the learned world
     members: int
     level: float  # of all upper bounds of one policy together
+    entering: float | None  # contacts that enter in a week, where budgets of a week were asked for
     limits: tuple[UseLimit, ...]
-    prices: tuple[float, ...]  # of each limit: gain by one more event per contact
+    prices: tuple[float, ...]  # of each limit: gain by one more event, or hour
     tried: tuple[Tried, ...]  # programs, then policies in the order of their learning
     best: float  # value of the best mixture within the limits
     most: float  # no mixture of what the learner finds at the asked prices is worth more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from nurture_rl.appraisal.price_findings import PriceFindings, Tried, most_of
+from nurture_rl.appraisal.price_findings import PriceFindings, Tried, UseLimit, most_of
 from nurture_rl.report import drawing
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.markdown import grid
@@ -50,7 +50,7 @@ def prices_markdown(found: PriceFindings, subtitle: str, by_log: str, run_it: st
 def answers(found: PriceFindings, by_log: str) -> list[tuple[str, str]]:
     """The first screen: what each limit costs, which policy keeps to them, what the log says."""
     binding = [
-        f"{one.name}: one more event per contact would gain {_money(found, price)}"
+        _binding(found, one, price)
         for one, price in zip(found.limits, found.prices, strict=True)
         if price > 0.0
     ]
@@ -65,6 +65,12 @@ def answers(found: PriceFindings, by_log: str) -> list[tuple[str, str]]:
         ("Which policy keeps to them?", _choice(found)),
         ("What does the log say of it?", by_log),
     ]
+
+
+def _binding(found: PriceFindings, limit: UseLimit, price: float) -> str:
+    """What a limit that binds costs; one more is worth the same over a week or a contact."""
+    of = "a week" if limit.per_week is not None else "per contact"
+    return f"{limit.name}: one more {limit.counts} {of} would gain {_money(found, price)}"
 
 
 def _choice(found: PriceFindings) -> str:
@@ -92,12 +98,14 @@ def _limits(found: PriceFindings) -> Table:
         if judged is not None:
             uses = (shown(judged.use[at]), shown(judged.upper[at]))
         room = shown(limit.at_most)
+        if limit.per_week is not None:
+            room += f" ({shown(limit.per_week)} a week, by {shown(found.entering)} contacts)"
         if limit.per == "send":
             room += " per mail"
             room += "" if judged is None else f" ({shown(most_of(limit, judged.sends))} a contact)"
         rows.append((limit.name, room, *uses, shown(price)))
-    head = ("Limit", "At most", "Used", "Upper bound", f"Price, {found.unit} per event")
-    return Table("Limits per contact, and what one more event is worth", head, tuple(rows))
+    head = ("Limit", "At most", "Used", "Upper bound", f"Price, {found.unit} per event or hour")
+    return Table("Limits per contact, and what one more is worth", head, tuple(rows))
 
 
 def _frontier(found: PriceFindings) -> Table:

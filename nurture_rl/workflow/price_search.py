@@ -53,6 +53,7 @@ class PriceSearch:
     run: Settings
     limits: tuple[UseLimit, ...]
     drawn: str
+    entering: float | None = None  # contacts in a week, where limits are budgets of a week
 
     @property
     def journey(self) -> Journey:
@@ -148,6 +149,7 @@ def found_prices(
         contacts=search.run.run.simulation.contacts * len(search.run.run.simulation.seeds),
         members=len(search.members),
         level=search.run.run.release.level,
+        entering=search.entering,
         limits=limits,
         prices=tuple(prices.tolist()),
         tried=tuple(tried),

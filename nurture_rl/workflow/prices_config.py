@@ -14,6 +14,12 @@ class PricesConfig(RunConfig):
     # Most events per contact on average, >= 0, by `send` (every mail) or a signal's name. The
     # journey's own `limits` come beside them.
     at_most: dict[str, float] = field(default_factory=dict)
+    # Budgets of a week, >= 0, by `send` or a signal's name; `seller_hours` is the time of
+    # salespeople. Each becomes a limit per contact, by the contacts that enter in a week.
+    per_week: dict[str, float] = field(default_factory=dict)
+    entering: float | None = None  # contacts that enter the journey in a week, > 0
+    # Hours of a salesperson that one event takes, > 0, by signal, such as `escalated: 0.5`.
+    seller_hours: dict[str, float] = field(default_factory=dict)
     # Of what outcomes are drawn against: `send`, or a signal's name; what else is limited is not.
     frontier_of: str = "send"
     # Prices at which policies are learned for the frontier, as shares of what an event brings on

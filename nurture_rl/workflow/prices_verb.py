@@ -61,7 +61,7 @@ def priced_part(pipeline: Pipeline, tracked: Run) -> dict[str, Any]:
     }
     tracked.metrics(0, {f"prices.{name}": value for name, value in numbers.items()})
     made: dict[str, Any] = {
-        f"price of {one.name}": f"{price:.4g} {found.unit} per event"
+        f"price of {one.name}": f"{price:.4g} {found.unit} per {one.counts}"
         for one, price in zip(found.limits, found.prices, strict=True)
     }
     made["keeps to the limits"] = found.is_kept
@@ -97,7 +97,7 @@ def require_prices(checked: Settings) -> PricesConfig:
     for name in (SEND, run.frontier_of):
         channels_of(journey, name, "frontier_of")
     nobody = np.zeros((1, len(journey.channels)))
-    asked_limits(run.at_most, journey, nobody)
+    asked_limits(run, journey, nobody)
     return run
 
 
@@ -114,6 +114,7 @@ def _page(pipeline: Pipeline, asked: PricesConfig) -> Path:
         else asked.release.reference,
         "seeds": asdict(asked.seeds),
         "at_most": dict(asked.at_most),
+        "weekly": [dict(asked.per_week), asked.entering, dict(asked.seller_hours)],
         "frontier": [asked.frontier_of, *asked.frontier],
         "search": [asked.trainings, asked.tolerance],
         "simulation": asdict(asked.simulation),
@@ -128,7 +129,7 @@ def _page(pipeline: Pipeline, asked: PricesConfig) -> Path:
 def _written(pipeline: Pipeline, task: Training, asked: PricesConfig, out: Path) -> None:
     programs = _programs(pipeline, task, asked.release.reference)
     reference = programs.get(asked.release.reference, programs["no_contact"])
-    limits = asked_limits(asked.at_most, task.journey, _amounts(pipeline, reference))
+    limits = asked_limits(asked, task.journey, _amounts(pipeline, reference))
     search = PriceSearch(
         workshop=pipeline.workshop,
         task=task,
@@ -137,6 +138,7 @@ def _written(pipeline: Pipeline, task: Training, asked: PricesConfig, out: Path)
         run=pipeline.resolved,
         limits=limits,
         drawn=asked.frontier_of,
+        entering=asked.entering,
     )
     known = [
         Tried(name, {}, search.played(folder), folder.name) for name, folder in programs.items()

@@ -28,6 +28,7 @@ from nurture_rl.workflow.training import Training
 from nurture_rl.workflow.use_limits import asked_limits, used
 from tests.pipeline.in_process import nurture
 from tests.unit.workflow.small_log import CONTEXT, JOURNEY, logged_by
+from tests.unit.workflow.test_use_limits import config
 
 INBOUND = load_journey("inbound_lead")
 MAILS = ("sent_security", "sent_integration", "sent_pricing", "sent_product")
@@ -123,13 +124,13 @@ def amounts(**events: float) -> np.ndarray:
 
 
 def test_limits_are_those_asked_for_and_those_of_the_journey() -> None:
-    found = asked_limits({"send": 1.5}, INBOUND, amounts(unsubscribed=1.0))
+    found = asked_limits(config(at_most={"send": 1.5}), INBOUND, amounts(unsubscribed=1.0))
     by_name = {one.name: one for one in found}
     assert by_name["send"] == UseLimit("send", MAILS, 1.5)
     assert by_name["opt-outs, beside the reference"].at_most == pytest.approx(0.51)
     assert by_name["hard bounces"] == UseLimit("hard bounces", ("bounced",), 0.05, "send")
     with pytest.raises(ConfigError, match=r"at_most\.send: expected a number of 0 or more, got -1"):
-        asked_limits({"send": -1.0}, INBOUND, amounts())
+        asked_limits(config(at_most={"send": -1.0}), INBOUND, amounts())
 
 
 def test_a_limit_per_mail_prices_what_goes_wrong_and_pays_for_mails() -> None:
