@@ -9,7 +9,7 @@ import io
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,19 @@ from experiments.common.png import png
 from experiments.identity_error.planted_people import planted_people
 from nurture_rl.errors import NurtureError
 from nurture_rl.identity.compared_values import comparable
+from nurture_rl.identity.kept_apart import NOTHING_GIVEN, accepted_links
 from nurture_rl.identity.likely_links import (
     LikelyLink,
     LinkSettings,
     default_blocking,
     likely_links,
 )
+from nurture_rl.identity.must_not_differ import GivenValues, given_values
 from nurture_rl.identity.resolution_scores import PairwiseScores, pairwise_scores
 
 HERE = Path(__file__).parent
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+NAMELESS = 0.25  # of planted rows without a first name, in two of the sets
 _SITES = {"Site name": "company", "Address": "address", "Zip": "postcode", "Phone": "phone"}
 _PEOPLE = {
     "first": "name",
@@ -49,13 +52,15 @@ class LinkedRecords:
     """One set of records, linked once; a threshold takes some of its links."""
 
     name: str
-    links: Sequence[LikelyLink]
+    links: Sequence[LikelyLink]  # the most probable first
+    given: GivenValues  # in columns that must not differ
     truth: Sequence[str]  # who each record is of, [n]; record i is called `r` and i
     seconds: float
 
     def scores(self, threshold: float) -> PairwiseScores:
         """Pairs of records in one cluster, held against the truth."""
-        kept = [link for link in self.links if link.probability >= threshold]
+        likely = [link for link in self.links if link.probability >= threshold]
+        kept, _ = accepted_links(likely, (), self.given)
         left = [int(link.left[1:]) for link in kept]
         right = [int(link.right[1:]) for link in kept]
         n = len(self.truth)
@@ -72,12 +77,17 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--picture", type=Path, default=HERE / "thresholds.png")
     given = parser.parse_args(arguments)
     planted = planted_people(given.people, seed=1)
+    nameless = without_some(planted.rows, "first", NAMELESS, seed=2)
+    first = frozenset({"first"})
+    chained = linked("nameless, by chains", nameless, planted.person, _PEOPLE, first)
     everything = [
         linked("planted people", planted.rows, planted.person, _PEOPLE, frozenset()),
         linked(
-            "planted, first names must not differ",
-            *(planted.rows, planted.person, _PEOPLE, frozenset({"first"})),
+            "names must not differ",
+            *(planted.rows, planted.person, _PEOPLE, first),
         ),
+        replace(chained, name="nameless, by pairs", given=NOTHING_GIVEN),
+        chained,
     ]
     if given.sites is not None:
         with gzip.open(given.sites) as file:
@@ -113,7 +123,26 @@ def linked(
     settings = LinkSettings(kinds, default_blocking(kinds), THRESHOLDS[0], must_not_differ)
     began = time.monotonic()
     links = likely_links(records, settings)
-    return LinkedRecords(name, links, truth, time.monotonic() - began)
+    given = given_values(records, settings, links)
+    return LinkedRecords(name, links, given, truth, time.monotonic() - began)
+
+
+def without_some(
+    rows: Sequence[Mapping[str, str]], column: str, share: float, seed: int
+) -> list[dict[str, str]]:
+    """The rows, some of which do not give one column.
+
+    Args:
+        rows: the records, [n].
+        column: that some do not give.
+        share: of rows, drawn by lot.
+        seed: of the lot.
+    """
+    rng = np.random.default_rng(seed)
+    return [
+        {**row, column: ""} if lost else dict(row)
+        for row, lost in zip(rows, rng.random(len(rows)) < share, strict=True)
+    ]
 
 
 def threshold_table(everything: Sequence[LinkedRecords]) -> str:
@@ -136,7 +165,7 @@ def _paint(figure: Figure, everything: Sequence[LinkedRecords]) -> None:
         odds = [-np.log10(1 - threshold) for threshold in THRESHOLDS]
         panel.plot(odds, [s.precision for s in scores], "o-", markersize=3, label="precision")
         panel.plot(odds, [s.recall for s in scores], "s-", markersize=3, label="recall")
-        marks = (0.5, 0.9, 0.99, 0.999, 0.9999)
+        marks = (0.5, 0.99, 0.9999)
         panel.set_xticks([-np.log10(1 - mark) for mark in marks], [f"{mark:g}" for mark in marks])
         panel.set_title(one.name, fontsize=9)
         panel.set_xlabel("threshold")

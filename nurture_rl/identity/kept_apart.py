@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from nurture_rl.errors import LogError
 from nurture_rl.identity.likely_links import LikelyLink
+from nurture_rl.identity.must_not_differ import GivenValues, Gives
 from nurture_rl.identity.resolve import (
     ID_PREFIX,
     NO_LINKS,
@@ -19,6 +20,7 @@ from nurture_rl.identity.resolve import (
 )
 
 Pair = tuple[str, str]
+NOTHING_GIVEN = GivenValues({}, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def resolve_apart(
 
 
 def accepted_links(
-    links: Sequence[LikelyLink], apart: Sequence[Pair]
+    links: Sequence[LikelyLink], apart: Sequence[Pair], given: GivenValues = NOTHING_GIVEN
 ) -> tuple[list[LikelyLink], list[LikelyLink]]:
     """The links that join no two contacts which are not the same, and the others.
 
@@ -77,27 +79,40 @@ def accepted_links(
     Args:
         links: the most probable first.
         apart: pairs of contacts.
+        given: what the contacts give in columns that must not differ.
     """
-    group: dict[str, set[str]] = {}
     against: dict[str, set[str]] = {}
     for one, other in apart:
         against.setdefault(one, set()).add(other)
         against.setdefault(other, set()).add(one)
+    group: dict[str, _Group] = {}
+    for name in {end for link in links for end in (link.left, link.right)}:
+        values = given.of.get(name)
+        group[name] = _Group({name}, set() if values is None else {values})
     taken, refused = [], []
     for link in links:
-        left = group.setdefault(link.left, {link.left})
-        right = group.setdefault(link.right, {link.right})
+        left, right = group[link.left], group[link.right]
         if left is right:
             taken.append(link)
             continue
-        small, large = sorted((left, right), key=len)
-        if any(against.get(one, set()) & large for one in small):
+        small, large = sorted((left, right), key=lambda some: len(some.contacts))
+        said = any(against.get(one, set()) & large.contacts for one in small.contacts)
+        if said or given.differ(small.gives, large.gives):
             refused.append(link)
             continue
-        large |= small
-        group.update(dict.fromkeys(small, large))
+        large.contacts.update(small.contacts)
+        large.gives.update(small.gives)
+        group.update(dict.fromkeys(small.contacts, large))
         taken.append(link)
     return taken, refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Contacts that links have made one, and what they give."""
+
+    contacts: set[str]
+    gives: set[Gives]
 
 
 def path_to_name(identities: Identities, place: int) -> list[int]:

@@ -151,6 +151,17 @@ def default_blocking(comparisons: Mapping[str, str]) -> tuple[tuple[BlockingPart
     return (*alone, *itertools.combinations(begun.values(), 2))
 
 
+def agreement(kind: str, left: str, right: str) -> str:
+    """The condition in SQL that two given values agree at a level, the lowest or a better one.
+
+    Args:
+        kind: of the column, of `compared_values.KINDS`.
+        left: the name of a value.
+        right: the name of the other.
+    """
+    return " or ".join(f"({text.format(l=left, r=right)})" for _, text in _LEVELS[kind])
+
+
 def _predicted(
     engine: duckdb.DuckDBPyConnection,
     compared: pa.Table,

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from nurture_rl.identity.kept_apart import Pair, SetAsideKey, accepted_links, resolve_apart
 from nurture_rl.identity.likely_links import LikelyLink, likely_links
+from nurture_rl.identity.must_not_differ import given_values
 from nurture_rl.identity.resolve import (
     FROM_THE_START,
     ID_PREFIX,
@@ -76,7 +77,8 @@ def joined_people(
     own = assign_contacts(keyed, by_key)
     records, left_out = compared_contacts(contacts, own.contact_id, rules)
     links = likely_links(records, rules.linking)
-    taken, refused = accepted_links(links, _contacts(apart, by_key))
+    given = given_values(records, rules.linking, links)
+    taken, refused = accepted_links(links, _contacts(apart, by_key), given)
     also = _together(said, _links(taken, records, by_key))
     # The links join contacts as they are without these keys, and no two that are not the same.
     found = resolve_identities(everything, max_degree, also, frozenset(one.key for one in aside))
@@ -206,5 +208,5 @@ def _told(aside: Sequence[SetAsideKey], refused: Sequence[LikelyLink]) -> list[s
         notes.append(f"{IDENTITY_FILE}: {keys} contacts that are not the same, and name nobody")
     if refused:
         links = counted(len(refused), "likely link gives", "likely links give")
-        notes.append(f"{IDENTITY_FILE}: {links} way to `not_the_same`")
+        notes.append(f"{IDENTITY_FILE}: {links} way to `not_the_same` or `must_not_differ`")
     return notes

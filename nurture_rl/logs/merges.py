@@ -44,7 +44,7 @@ def merges_table(
         by_key: contacts by shared keys, and by what a person said.
         said: what a person said.
         taken: likely links between contacts of `by_key` that hold.
-        apart: likely links, and keys, that do not, as a person says so.
+        apart: likely links, and keys, that do not, as `identity.yaml` says so.
         identities: contacts by all of it; of the same keys.
     """
     rows = list(_by_key(by_key, said, identities))

@@ -9,6 +9,7 @@ import pytest
 from nurture_rl.errors import LogError
 from nurture_rl.identity.kept_apart import SetAsideKey, accepted_links, resolve_apart
 from nurture_rl.identity.likely_links import LikelyLink
+from nurture_rl.identity.must_not_differ import GivenValues
 from nurture_rl.identity.resolve import (
     FROM_THE_START,
     KeyedRecords,
@@ -109,3 +110,54 @@ def test_the_weakest_link_between_two_who_are_not_the_same_gives_way() -> None:
 def test_a_link_between_people_who_are_one_already_is_kept_as_evidence() -> None:
     links = [link("a", "x", 0.999), link("b", "x", 0.99), link("a", "b", 0.97)]
     assert accepted_links(links, [("a", "stranger")]) == (links, [])
+
+
+def gives(alike: tuple[tuple[str, str], ...] = (), **names: str) -> GivenValues:
+    """One column; several values of a contact are divided by `/`, a contact may give none."""
+    of = {
+        contact: (frozenset(value for value in text.split("/") if value),)
+        for contact, text in names.items()
+    }
+    return GivenValues(of, frozenset((0, one, other) for one, other in alike))
+
+
+def test_a_chain_does_not_join_two_whose_names_differ() -> None:
+    links = [link("a", "x", 0.999), link("b", "x", 0.99)]
+    twins = gives(a="ada", b="bea", x="")
+    assert accepted_links(links, [], twins) == (links[:1], links[1:])
+    nearly = gives(a="ada", b="adah", x="", alike=(("ada", "adah"),))
+    assert accepted_links(links, [], nearly) == (links, [])
+    assert accepted_links(links, [], gives(a="ada", b="", x="bea"))[0] == links[1:]
+    both_names = gives(a="ada", x="ada/bea", b="bea")
+    assert accepted_links(links, [], both_names) == (links[:1], links[1:])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_two_of_one_group_differ_and_no_refused_link_could_hold(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people = [f"p{i}" for i in range(12)]
+    names = {one: rng.choice(["", "ada", "bea", "cleo", "ada/adah"]) for one in people}
+    given = gives(**names, alike=(("ada", "adah"),))
+    pairs = rng.permutation([(a, b) for a in people for b in people if a < b])[:25]
+    links = [link(a, b, 0.99 - 0.001 * i) for i, (a, b) in enumerate(pairs)]
+    taken, refused = accepted_links(links, [], given)
+    assert sorted(taken + refused, key=links.index) == links
+
+    def differ(one: str, other: str) -> bool:
+        left, right = set(names[one].split("/")), set(names[other].split("/"))
+        return "" not in left | right and not left & right
+
+    def group(of: str, among: list[LikelyLink]) -> set[str]:
+        found: set[str] = {of}
+        for _ in people:
+            found |= {
+                x for one in among if {one.left, one.right} & found for x in (one.left, one.right)
+            }
+        return found
+
+    for one in people:
+        assert not any(differ(one, other) for other in group(one, taken))
+    for gone in refused:
+        before = [some for some in taken if links.index(some) < links.index(gone)]
+        left, right = group(gone.left, before), group(gone.right, before)
+        assert any(differ(a, b) for a in left for b in right)

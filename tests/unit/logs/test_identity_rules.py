@@ -133,7 +133,40 @@ def test_a_forbidden_merge_is_two_again_as_if_it_had_never_been(
     gone = after.pop((OLD, YOUNG))
     assert gone == {**before.pop((OLD, YOUNG)), "contact_id": None}
     assert after == before
-    assert summary.notes[-1].endswith("1 likely link gives way to `not_the_same`")
+    assert summary.notes[-1].endswith(
+        "1 likely link gives way to `not_the_same` or `must_not_differ`"
+    )
+
+
+@pytest.mark.slow
+def test_a_row_without_a_first_name_does_not_join_twins(tmp_path: Path) -> None:
+    people = planted_people(120, seed=6, twins=0.2)
+    rows = [dict(row) for row in people.rows]
+    person = list(people.person)
+    twins = [
+        (i, i + 1)
+        for i in range(len(rows) - 1)
+        if person[i] != person[i + 1] and rows[i]["phone"] == rows[i + 1]["phone"] != ""
+    ]
+    nameless = [{**rows[one], "first": ""} for one, _ in twins]
+    contacts = [
+        {"contact_id": f"c{i:03d}", "consent": True, "attributes": {**row, "created": "2024-01-01"}}
+        for i, row in enumerate([*rows, *nameless])
+    ]
+    summary, out = ingested(tmp_path, LINKING, contacts=contacts, events=EVENTS[:1])
+    found = {f"c{i:03d}": f"c{i:03d}" for i in range(len(contacts))}
+    refused = []
+    for merge in sorted(read(out, "merges"), key=lambda one: one["left"]):
+        if merge["contact_id"] is None:
+            refused.append(merge)
+        else:
+            found[merge["left"]] = found[merge["right"]] = merge["contact_id"]
+    assert len(twins) >= 5
+    assert all(found[f"c{one:03d}"] != found[f"c{other:03d}"] for one, other in twins)
+    joined_to_one = [found[f"c{len(rows) + i:03d}"] for i in range(len(twins))]
+    assert sum(name < f"c{len(rows):03d}" for name in joined_to_one) >= len(twins) // 2
+    assert len(refused) >= len(twins) // 2
+    assert "give way to `not_the_same` or `must_not_differ`" in summary.notes[-1]
 
 
 @pytest.mark.slow
