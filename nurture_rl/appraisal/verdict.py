@@ -183,7 +183,11 @@ def _contacts_for(difference: Difference) -> int | None:
     half = (difference.interval.upper - difference.interval.lower) / 2.0
     if difference.value == 0.0 or not isfinite(half):
         return None
-    normal = NormalDist()
-    more = normal.inv_cdf(POWER) / normal.inv_cdf(0.5 + difference.interval.level / 2.0)
-    factor = (half / difference.value * (1.0 + more)) ** 2
+    factor = (half / difference.value * power_factor(difference.interval.level)) ** 2
     return ceil(difference.n_clusters * factor) if factor < 1e6 else None
+
+
+def power_factor(level: float) -> float:
+    """The gain that is shown with the stated power, in half widths of an interval of some level."""
+    normal = NormalDist()
+    return 1.0 + normal.inv_cdf(POWER) / normal.inv_cdf(0.5 + level / 2.0)

@@ -18,6 +18,19 @@ PLANNING_VERBS = (
         work="nurture_rl.workflow.rounds.rounds_verb:rounds",
     ),
     Verb(
+        name="plan_rounds",
+        summary="writes a dated plan of rounds for a live programme, and renews it after each",
+        reads="a log (`data=...`), the plan that is there, and a round's `gate.json`",
+        makes="days, cost of exploration and what each gate can judge (HTML, Markdown, JSON)",
+        examples=(
+            "nurture plan_rounds policy=cost_sensitive start=2027-03-01 weekly=400",
+            "nurture plan_rounds data=folder data.path=exported gate=runs/stages/release-1 "
+            "decided=2027-06-14",
+        ),
+        settings="nurture_rl.workflow.rounds.plan_config:RoundPlanConfig",
+        work="nurture_rl.workflow.rounds.plan_verb:plan_rounds",
+    ),
+    Verb(
         name="prices",
         summary="tells what limits on mails and harms cost, and learns a policy that keeps to them",
         reads="the decision table and the fitted world, which it makes where they are missing",

@@ -16,7 +16,7 @@ from nurture_rl.report.rounds_source import RoundRecord, RoundsRecord, ValueBand
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
 
-_GATE = {
+GATE_WORDS = {
     "released": "released",
     "rules_are_enough": "refused, rules are enough",
     "refused": "refused",
@@ -149,7 +149,7 @@ def _judged(record: RoundsRecord) -> Table:
             _shown(one.challenger_value),
             _shown(one.gain, signed=True),
             shown(one.effective_sample),
-            _GATE.get(one.verdict, one.verdict),
+            GATE_WORDS.get(one.verdict, one.verdict),
             one.next_programme,
             shown(one.next_gain),
         )
