@@ -48,6 +48,7 @@ class PathEvents:
     steps: tuple[str, ...]  # signals in their order, two or more
     hours: float  # from the first to the last, at most, > 0
     until: tuple[str, ...]  # signals that begin the path anew
+    first: bool  # each step is the first of its signal: who does more goes no path more often
 
 
 DerivedRule = RepeatedEvents | ChangePoints | PathEvents
@@ -125,9 +126,13 @@ def _path(name: str, f: Fields, signals: list[str]) -> DerivedRule:
         f.problem("steps", f"no signal is called {step!r}{hint(step, signals)}")
     if len(steps) < 2:
         f.problem("steps", "expected two signals or more, in their order")
+    first = f.flag("first", False)
+    if first and len(set(steps)) < len(steps):
+        f.problem("steps", "with `first` expected each signal once: it comes first only once")
     return PathEvents(
         type=name,
         steps=tuple(step for step in steps if step in signals),
         hours=f.number("hours", 30 * _DAYS, low=0.1),
         until=channels_of(f, "until", signals, default=[]),
+        first=first,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 
 import pyarrow as pa
 
@@ -18,7 +18,8 @@ def path_events(events: pa.Table, rule: PathEvents, journey: Journey) -> pa.Tabl
     """An event each time that the steps of a path were gone, at the last of them known.
 
     The steps are taken in the order in which the log knew of them, and other signals may lie in
-    between. Then the path begins anew, as it does with a signal of `until`.
+    between. Then the path begins anew, as it does with a signal of `until`. Of a path of first
+    steps only the first signal of each step counts, until a signal of `until`.
 
     Args:
         events: rows of the events table, all of each contact, in any order.
@@ -30,9 +31,10 @@ def path_events(events: pa.Table, rule: PathEvents, journey: Journey) -> pa.Tabl
     """
     distinct = tuple(dict.fromkeys(rule.steps))
     rows = signal_rows(events, (*((step,) for step in distinct), rule.until), journey)
+    gone = _first_gone if rule.first else _gone
     made = []
     for _, own in groupby(rows, key=lambda row: row.contact):
-        for row, began in _gone(own, rule, distinct):
+        for row, began in gone(own, rule, distinct):
             days = max(row.at - began, 0) / HOUR_US / 24.0
             reason = f"{', then '.join(rule.steps)} within {days:.1f} days"
             made.append(derived_event(rule.type, row, round(days, 6), reason))
@@ -60,3 +62,24 @@ def _gone(
                 began = [None] * len(steps)
                 break
             began[place] = start
+
+
+def _first_gone(
+    rows: Iterable[SignalRow], rule: PathEvents, distinct: tuple[str, ...]
+) -> Iterator[tuple[SignalRow, int]]:
+    """The same where only the first signal of each step counts; what came at once has no order."""
+    span, last = round(rule.hours * HOUR_US), len(distinct) - 1
+    first: dict[int, SignalRow] = {}
+    for row in rows:
+        if row.role > last:
+            first.clear()
+        elif row.role not in first:
+            first[row.role] = row
+            steps, times = list(first.values()), [one.at for one in first.values()]
+            ordered = list(first) == list(range(last + 1)) and _apart(steps)
+            if ordered and max(times) - min(times) <= span:
+                yield row, first[0].at
+
+
+def _apart(rows: Sequence[SignalRow]) -> bool:
+    return all((one.known, one.at) < (other.known, other.at) for one, other in pairwise(rows))

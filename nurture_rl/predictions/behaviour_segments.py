@@ -3,7 +3,8 @@
 k-means (Lloyd 1982, seeded as Arthur and Vassilvitskii 2007) on how often each act came. A number
 of groups is stable where clusterings of two resamples agree about all contacts (adjusted Rand
 index, Hubert and Arabie 1985; Ben-Hur et al. 2002), and more than they do once each act is shuffled
-over contacts by itself: what then is left are single acts and no kinds of people.
+over contacts by itself: what then is left are single acts and no kinds of people. Whole accounts
+are drawn, so that a few large ones are no kinds either.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, comb
+from scipy.special import comb
 
+from nurture_rl.predictions.clustered_log_rank import clustered_log_rank
 from nurture_rl.predictions.episode_acts import EpisodeActs
+from nurture_rl.predictions.incidence import NOTHING, incidence
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -32,7 +35,7 @@ class BehaviourSegment:
     """A group of contacts."""
 
     share: float  # of the contacts
-    reached: float  # share that reached the north star later
+    reached: float  # chance to reach the north star later in the episode
     means: dict[str, float]  # of each act, in the first days
 
 
@@ -45,6 +48,7 @@ class FoundSegments:
     segments: tuple[BehaviourSegment, ...]  # empty: no stable ones
     p: float  # that all groups reach the north star alike; 1 where there are none
     days: float  # that were looked at
+    told: bool = False  # among the findings: groups reach it otherwise
 
 
 def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator) -> FoundSegments:
@@ -67,18 +71,24 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
         return nothing
     points = _scaled(counts[:, varied])
     mixed = np.stack([rng.permutation(column) for column in points.T], axis=1)
-    found = [(_stability(points, k, rng), _stability(mixed, k, rng), k) for k in _GROUPS]
+    _, cluster = np.unique(acts.cluster[there].astype(str), return_inverse=True)
+    found = [
+        (_stability(points, cluster, k, rng), _stability(mixed, cluster, k, rng), k)
+        for k in _GROUPS
+    ]
     best = max(stable - mixed for stable, mixed, _ in found)
     stability, shuffled, k = next(one for one in found if one[0] - one[1] >= best - _AS_GOOD)
     group = _nearest(points, _centres(points, k, rng))
     small = np.bincount(group, minlength=k).min() < _SMALLEST * len(group)
     if stability < _STABLE or stability - shuffled < _BEYOND or small:
         return FoundSegments(stability, shuffled, (), 1.0, days)
-    won = np.isfinite(acts.reached[there])
+    leaves = np.minimum(acts.reached, acts.watched)[there]
+    won = (acts.reached <= acts.watched)[there]
+    came = np.where(won, 0, NOTHING)
     segments = tuple(
         BehaviourSegment(
             share=float((group == one).mean()),
-            reached=float(won[group == one].mean()),
+            reached=incidence(leaves[group == one], came[group == one], 0, acts.length).chance,
             means={
                 name: float(counts[group == one, place].mean())
                 for place, name in enumerate(acts.names)
@@ -87,8 +97,7 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
         )
         for one in np.argsort(-np.bincount(group, minlength=k))
     )
-    table = np.array([[won[group == one].sum(), (~won[group == one]).sum()] for one in range(k)])
-    p = _all_alike(table.astype(float))
+    p = clustered_log_rank((np.full(len(there), days), leaves), won, group, cluster).p
     return FoundSegments(stability, shuffled, segments, p, days)
 
 
@@ -103,14 +112,6 @@ def adjusted_rand(one: IntArray, other: IntArray) -> float:
     return 1.0 if most == by_chance else float((both - by_chance) / (most - by_chance))
 
 
-def _all_alike(table: FloatArray) -> float:
-    """The chance that groups differ as much though they are alike (Pearson), [groups, 2]."""
-    if (table.sum(axis=0) == 0.0).any():
-        return 1.0
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    return float(chdtrc(len(table) - 1, ((table - expected) ** 2 / expected).sum()))
-
-
 def _counts(acts: EpisodeActs, episode: int, days: float) -> FloatArray:
     act, day = acts.of(episode)
     return np.bincount(act[day < days], minlength=len(acts.names)).astype(float)
@@ -121,13 +122,16 @@ def _scaled(counts: FloatArray) -> FloatArray:
     return np.asarray((logged - logged.mean(axis=0)) / logged.std(axis=0))
 
 
-def _stability(points: FloatArray, k: int, rng: np.random.Generator) -> float:
-    n = len(points)
+def _stability(points: FloatArray, cluster: IntArray, k: int, rng: np.random.Generator) -> float:
+    order = np.argsort(cluster, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(cluster))[:-1])
     agreed = []
     for _ in range(_PAIRS):
-        groups = [
-            _nearest(points, _centres(points[rng.integers(0, n, n)], k, rng)) for _ in range(2)
-        ]
+        groups = []
+        for _ in range(2):
+            drawn = rng.integers(0, len(members), len(members))
+            rows = np.concatenate([members[one] for one in drawn.tolist()])
+            groups.append(_nearest(points, _centres(points[rows], k, rng)))
         agreed.append(adjusted_rand(*groups))
     return float(np.mean(agreed))
 

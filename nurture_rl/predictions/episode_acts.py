@@ -15,6 +15,7 @@ from nurture_rl.predictions.predicted_outcomes import made_by_people
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+_NEVER_US = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +29,9 @@ class EpisodeActs:
     cluster: NDArray[np.object_]  # account or contact of each episode, [e]
     reached: FloatArray  # day of the first event of the north star, inf where none came, [e]
     watched: FloatArray  # days for which each episode is known whole, [e]
+    first: FloatArray  # when each act first came, also before the episode; inf: never, [e, acts]
+    known: FloatArray  # from when on the log knew of that, [e, acts]
+    length: float  # days of an episode
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -51,7 +55,12 @@ def episode_acts(
         as_of_us: UTC instant at which the log is read.
     """
     star = {name.removesuffix(".value") for name in journey.north_star.of}
-    signals = [one for one in journey.signals if made_by_people(one) and one.name not in star]
+    worked_out = {rule.type for rule in journey.derived}  # of acts, and no acts themselves
+    signals = [
+        one
+        for one in journey.signals
+        if made_by_people(one) and one.name not in star and one.type not in worked_out
+    ]
     names = tuple(one.name for one in signals)
     every = [one.name for one in journey.signals]
     place = np.array([names.index(one) if one in names else -1 for one in every])
@@ -73,7 +82,43 @@ def episode_acts(
     order = np.lexsort((act, day, at))
     starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(first)))])
     watched = np.clip(np.minimum(open_days, length / DAY_US), 0.0, None)
-    return EpisodeActs(names, starts, act[order], day[order], clusters[first], reached, watched)
+    came, known = _firsts(log, place, len(names))
+    return EpisodeActs(
+        names=names,
+        starts=starts,
+        act=act[order],
+        day=day[order],
+        cluster=clusters[first],
+        reached=reached,
+        watched=watched,
+        first=_days(came[contact], anchor),
+        known=_days(known[contact], anchor - zone_us),
+        length=length / DAY_US,
+    )
+
+
+def _firsts(log: BinnedLog, place: IntArray, acts: int) -> tuple[IntArray, IntArray]:
+    """Local time, and UTC instant of knowing, of each contact's first event of each act.
+
+    The first is the one that the log knew of first, as it is for a journey's `paths`; `_NEVER_US`
+    where there is none, [contacts, acts] each.
+    """
+    events = log.events
+    rows = np.flatnonzero(place[events.signal] >= 0)
+    rows = rows[np.lexsort((events.local_us[rows], events.known_us[rows]))][::-1]
+    first, known = np.full((2, len(log.contacts.ids), acts), _NEVER_US)
+    at = events.contact[rows], place[events.signal[rows]]
+    first[at], known[at] = (
+        events.local_us[rows],
+        events.known_us[rows],
+    )  # the last one written stays
+    return first, known
+
+
+def _days(moments: IntArray, begins: IntArray) -> FloatArray:
+    """Days since each episode began, inf for what never was, [e, acts]."""
+    days = (moments - begins[:, None]) / DAY_US
+    return np.where(moments == _NEVER_US, np.inf, days)
 
 
 def _episode_of(

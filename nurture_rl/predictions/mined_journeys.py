@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from nurture_rl.predictions.behaviour_segments import FoundSegments, behaviour_s
 from nurture_rl.predictions.episode_acts import EpisodeActs
 from nurture_rl.predictions.frequent_paths import FrequentPath, frequent_paths
 from nurture_rl.predictions.stall_points import StallPoint, stall_points
+from nurture_rl.simulator.gap.false_findings import few_false
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class MinedJourneys:
     segments: FoundSegments
     false: float  # of the configuration
     days: float
+    length: float  # days of an episode
 
     @property
     def told_paths(self) -> tuple[FrequentPath, ...]:
@@ -50,7 +52,10 @@ class MinedJourneys:
 def mined(
     acts: EpisodeActs, config: MiningConfig
 ) -> tuple[list[FrequentPath], list[StallPoint], FoundSegments]:
-    """Paths, stall points and segments.
+    """Paths, stall points and segments, findings first.
+
+    Everything is tested together, so that of all that is told a share is false at most, in the mean
+    (Benjamini and Hochberg 1995).
 
     Args:
         acts: of all episodes.
@@ -59,9 +64,19 @@ def mined(
     rng = np.random.default_rng(config.seed)
     _, cluster = np.unique(acts.cluster.astype(str), return_inverse=True)
     heads = rng.random(int(cluster.max(initial=-1)) + 1) < 0.5
-    paths = frequent_paths(acts, heads[cluster], config.share, config.false)
-    stalls = stall_points(acts, config.days, config.false)
-    return paths, stalls, behaviour_segments(acts, config.early, rng)
+    paths = frequent_paths(acts, heads[cluster], config.share)
+    stalls = stall_points(acts, config.days)
+    kinds = behaviour_segments(acts, config.early, rng)
+    tested = [*paths, *stalls, *([kinds] if kinds.segments else [])]
+    sure = iter(few_false([one.p for one in tested], config.false))
+    paths = [replace(one, told=next(sure)) for one in paths]
+    stalls = [replace(one, told=next(sure) and one.stays > one.others) for one in stalls]
+    kinds = replace(kinds, told=next(sure)) if kinds.segments else kinds
+    return (
+        sorted(paths, key=lambda one: (not one.told, one.p, one.steps)),
+        sorted(stalls, key=lambda one: (not one.told, one.others - one.stays)),
+        kinds,
+    )
 
 
 def feature_text(found: MinedJourneys) -> str:
@@ -87,7 +102,8 @@ def feature_text(found: MinedJourneys) -> str:
         lines.append(
             f"  # as often as other orders [{one.lower:.2f}, {one.upper:.2f}], p {one.p:.2g}"
         )
-        lines.append(f"  {name}: {{steps: [{steps}], hours: 672}}")
+        within = f"hours: {found.length * 24.0:g}"
+        lines.append(f"  {name}: {{steps: [{steps}], {within}, first: true}}")
     lines.append("features:")
     lines += [f"  went_{name}: {{kind: ever, of: [{name}]}}" for name in names]
     return "\n".join([*lines, ""])

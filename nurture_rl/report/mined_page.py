@@ -19,8 +19,9 @@ _SHOWN = 12  # paths in table and picture
 _TICKS = (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0, 10.0)
 NOTE = (
     "Who goes a path is held, day by day of the episode, against contacts who did the same in "
-    "another order. These are associations of what contacts did by themselves: that who goes a "
-    "path comes to the north star more often does not say that leading others along it would."
+    "another order; contacts of one account count together. These are associations of what "
+    "contacts did by themselves: that who goes a path comes to the north star more often does not "
+    "say that leading others along it would."
 )
 
 
@@ -145,7 +146,8 @@ def _segments(found: MinedJourneys) -> Table:
     )
     caption = f"Contacts by their acts of the first {kinds.days:g} days, mean of each act"
     head = ("", *(f"Kind {place}" for place in range(1, len(kinds.segments) + 1)))
-    told = f"{caption}; p {kinds.p:.2g} that all kinds reach it alike"
+    finding = "a finding" if kinds.told else "no finding"
+    told = f"{caption}; p {kinds.p:.2g} that all kinds reach it alike, {finding}"
     return Table(told, head, rows if names else ())
 
 

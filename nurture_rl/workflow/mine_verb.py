@@ -111,6 +111,7 @@ def _written(
         segments=segments,
         false=wanted.false,
         days=wanted.days,
+        length=acts.length,
     )
     write_record(found, out / RECORD)
     (out / FEATURES).write_text(feature_text(found), "utf-8")

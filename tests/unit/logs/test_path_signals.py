@@ -104,20 +104,52 @@ def test_every_choice_of_steps_is_thought_of(seed: int) -> None:
     assert gone(days, steps, hours=24 * most) == brute(days, steps, most)
 
 
+def test_of_first_steps_only_the_first_of_each_signal_counts() -> None:
+    assert gone("vxvx", "vx", first=True) == [1.0]
+    assert gone("xvx", "vx", first=True) == []
+    assert gone("xvx", "vx") == [2.0]
+    assert gone("vvx", "vx", first=True) == [2.0]
+    assert gone("vxc", "vxc", first=True) == [2.0]
+    assert gone("vcxc", "vxc", first=True) == []
+    assert gone("xbvx", "vx", first=True, until=["bought"]) == [3.0]
+    assert gone("v-v-x", "vx", first=True, hours=3 * 24) == []  # the first is too long ago
+
+
+def test_first_steps_that_came_at_once_have_no_order() -> None:
+    both = [LETTERS["v"](1.0), LETTERS["x"](1.0)]
+    assert found(both, "vx", first=True) == found(both, "xv", first=True) == []
+    # Records of one moment go by when their events happened.
+    late = {"recorded_at": NOON + 9 * DAY * SECOND}
+    batch = [LETTERS["x"](2.0) | late, LETTERS["v"](1.0) | late]
+    assert [day for day, _ in found(batch, "vx", first=True)] == [2.0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_first_steps_are_those_of_a_sorted_list(seed: int) -> None:
+    days = "".join(np.random.default_rng(seed).choice(list("vxc-"), 9))
+    for steps in ("vx", "xv", "vxc", "cvx"):
+        at = [days.find(one) for one in steps]
+        went = min(at) >= 0 and at == sorted(at)
+        assert gone(days, steps, first=True) == ([float(at[-1])] if went else [])
+
+
+@pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_log_read_piece_by_piece_gives_the_paths_of_the_whole(seed: int) -> None:
-    rng, of = np.random.default_rng(seed), journey(steps=["viewed", "used_x"], until=["bought"])
+def test_a_log_read_piece_by_piece_gives_the_paths_of_the_whole(seed: int, first: bool) -> None:
+    rng = np.random.default_rng(seed)
+    of = journey(steps=["viewed", "used_x"], until=["bought"], first=first)
     rows = []
     for number in range(60):
         day = float(rng.uniform(0, 30))
-        row = LETTERS[str(rng.choice(list("vxb"), p=[0.45, 0.45, 0.1]))](day)
+        letter = str(rng.choice(list("vxb"), p=[0.45, 0.45, 0.1]))
+        row = LETTERS[letter](day, contact=f"p{number % 12}")
         late = NOON + int((day + rng.exponential(2)) * DAY) * SECOND
         rows.append(row | {"event_id": f"e{number}", "recorded_at": late})
     (path,) = of.derived
     assert isinstance(path, PathEvents)
 
     pieces = read_piece_by_piece(rows, lambda some: path_events(some, path, of))
-    assert len(pieces) > 3
+    assert len(pieces) > 1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +160,7 @@ def test_a_log_read_piece_by_piece_gives_the_paths_of_the_whole(seed: int) -> No
         ({"steps": ["viewed", "went"]}, "cannot be counted itself"),
         ({"steps": ["viewed", "used_x"], "hours": 0}, "hours"),
         ({"steps": ["viewed", "used_x"], "times": 2}, "times: no such key"),
+        ({"steps": ["viewed", "viewed"], "first": True}, "each signal once"),
     ],
 )
 def test_wrong_paths_are_told(rule: dict[str, Any], said: str) -> None:

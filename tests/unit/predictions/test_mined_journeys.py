@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.answering_back.planted_journeys import planted
+from experiments.answering_back.planted_journeys import first_days, planted
 from nurture_envs.derived_rules import PathEvents
 from nurture_envs.journey_file import load_journey
 from nurture_rl.predictions.behaviour_segments import adjusted_rand, behaviour_segments
@@ -34,7 +35,9 @@ def by_hand(*episodes: tuple[str, list[float], float, float]) -> EpisodeActs:
     starts = np.concatenate([[0], np.cumsum([len(letters) for letters, *_ in episodes])])
     reached, watched = (np.array([one[place] for one in episodes], float) for place in (2, 3))
     clusters = np.array([f"c{i}" for i in range(len(episodes))], object)
-    return EpisodeActs(names, starts, np.array(acts), np.array(days), clusters, reached, watched)
+    first = first_days(starts, np.array(acts), np.array(days), len(names))
+    rest = (clusters, reached, watched, first, first, 28.0)
+    return EpisodeActs(names, starts, np.array(acts), np.array(days), *rest)
 
 
 def test_the_ratio_is_that_of_the_log_rank_test() -> None:
@@ -43,35 +46,34 @@ def test_the_ratio_is_that_of_the_log_rank_test() -> None:
     other = [("ba", [0.2, 0.4], 3.5 if i < 4 else np.inf, 10.0) for i in range(40)]
     acts = by_hand(*one, *other, *one, *other)
     half = np.arange(160) < 80
-    found = {path.steps: path for path in frequent_paths(acts, half, 0.1, 0.1)}
+    found = {path.steps: path for path in frequent_paths(acts, half, 0.1)}
     # One day with events: 16 of 80 at risk, half of them on the path.
     expected, variance = 16 * 0.5, 16 * 0.5 * 0.5 * (80 - 16) / 79
     assert found["a", "b"].ratio == pytest.approx(np.exp((12 - expected) / variance))
     assert found["b", "a"].ratio == pytest.approx(np.exp((4 - expected) / variance))
-    assert found["a", "b"].p == pytest.approx(0.0261, abs=2e-4)  # of z = 4 / sqrt(3.24)
+    assert found["a", "b"].p == pytest.approx(0.0291, abs=2e-4)  # of t = 4 / sqrt(3.24), 79
     assert found["a", "b"].share == 0.5
     assert found["a", "b"].days == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_planted_path_is_found_and_none_where_none_is(seed: int) -> None:
-    heads = np.random.default_rng(0).random(2500) < 0.5
-    paths = frequent_paths(planted(seed, 2500, path=6.0), heads, 0.02, 0.1)
+    paths, _, _ = mined(planted(seed, 2500, path=6.0), CONFIG)
     assert paths[0].told
     assert paths[0].steps in (("a", "b"), ("b", "a"))
     found = {path.steps: path for path in paths}
     assert found["a", "b"].lower > 1.5
     assert found["b", "a"].upper < 1.0
-    paths = frequent_paths(planted(seed, 2500), heads, 0.02, 0.01)
+    paths, _, _ = mined(planted(seed, 2500), CONFIG)
     assert not any(path.told for path in paths)
 
 
 def test_a_planted_stall_is_found_and_none_where_none_is() -> None:
-    found = stall_points(planted(1, 1200, stall=True), 7.0, 0.1)
+    _, found, _ = mined(planted(1, 1200, stall=True), CONFIG)
     assert [one.act for one in found if one.told] == ["d"]
     assert found[0].stays > 0.5 > found[0].others
     assert found[0].lower < found[0].stays < found[0].upper
-    assert not any(one.told for one in stall_points(planted(1, 1200), 7.0, 0.1))
+    assert not any(one.told for one in mined(planted(1, 1200), CONFIG)[1])
 
 
 def test_who_is_no_longer_watched_counts_by_the_days_that_were() -> None:
@@ -81,7 +83,7 @@ def test_who_is_no_longer_watched_counts_by_the_days_that_were() -> None:
         *[("a", [0.0], np.inf, 0.5)] * 40,
         *[("b", [0.0], np.inf, 20.0)] * 40,
     )
-    found = {one.act: one for one in stall_points(acts, 7.0, 0.1)}
+    found = {one.act: one for one in stall_points(acts, 7.0)}
     assert found["a"].stays == 0.0
     assert found["b"].stays == 1.0
 
@@ -115,10 +117,7 @@ def test_few_of_what_is_told_is_false() -> None:
 
 
 def findings(acts: EpisodeActs, names: tuple[str, ...]) -> MinedJourneys:
-    renamed = EpisodeActs(
-        names, acts.starts, acts.act, acts.day, acts.cluster, acts.reached, acts.watched
-    )
-    paths, stalls, segments = mined(renamed, CONFIG)
+    paths, stalls, segments = mined(replace(acts, names=names), CONFIG)
     return MinedJourneys(
         title="Leads",
         journey="inbound_lead",
@@ -133,6 +132,7 @@ def findings(acts: EpisodeActs, names: tuple[str, ...]) -> MinedJourneys:
         segments=segments,
         false=0.1,
         days=7.0,
+        length=acts.length,
     )
 
 
