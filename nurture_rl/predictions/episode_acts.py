@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import BinnedLog
-from nurture_rl.predictions.landmarks import episode_us
+from nurture_rl.predictions.episodes import Episodes
 from nurture_rl.predictions.predicted_outcomes import made_by_people
 
 FloatArray = NDArray[np.float64]
@@ -43,16 +43,13 @@ class EpisodeActs:
         return self.act[here], self.day[here]
 
 
-def episode_acts(
-    log: BinnedLog, clusters: NDArray[np.object_], journey: Journey, as_of_us: int
-) -> EpisodeActs:
+def episode_acts(log: BinnedLog, episodes: Episodes, journey: Journey) -> EpisodeActs:
     """The acts of each episode until it ended, the north star was reached, or the log did.
 
     Args:
         log: decisions and events on one clock.
-        clusters: account or contact of each decision, [n].
+        episodes: of the log.
         journey: whose signals the events are.
-        as_of_us: UTC instant at which the log is read.
     """
     star = {name.removesuffix(".value") for name in journey.north_star.of}
     worked_out = {rule.type for rule in journey.derived}  # of acts, and no acts themselves
@@ -65,35 +62,29 @@ def episode_acts(
     every = [one.name for one in journey.signals]
     place = np.array([names.index(one) if one in names else -1 for one in every])
     wins = np.array([one in star for one in every])
-    times, events, length = log.times, log.events, episode_us(journey.clock)
-    _, first = np.unique(times.episode, return_index=True)
-    contact, anchor = times.contact[first], times.anchor_us[first]
-    at = _episode_of(contact, anchor, length, events.contact, events.local_us)
+    events, anchor, many = log.events, episodes.anchor_us, len(episodes.contact)
+    at = episodes.of(events.contact, events.local_us)
     # What the log knows late is known by its end, which is all that counts here.
     here = (at >= 0) & ((place >= 0) | wins)[events.signal]
     at, signal = at[here], events.signal[here]
     day = (events.local_us[here] - anchor[at]) / DAY_US
-    reached = np.full(len(first), np.inf)
+    reached = np.full(many, np.inf)
     np.minimum.at(reached, at[wins[signal]], day[wins[signal]])
-    zone_us = times.decided_local_us[first] - times.decided_us[first]
-    open_days = (as_of_us + zone_us - anchor) / DAY_US
     keep = (place[signal] >= 0) & (day < reached[at])
     at, act, day = at[keep], place[signal[keep]], day[keep]
     order = np.lexsort((act, day, at))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(first)))])
-    watched = np.clip(np.minimum(open_days, length / DAY_US), 0.0, None)
     came, known = _firsts(log, place, len(names))
     return EpisodeActs(
         names=names,
-        starts=starts,
+        starts=np.concatenate([[0], np.cumsum(np.bincount(at, minlength=many))]),
         act=act[order],
         day=day[order],
-        cluster=clusters[first],
+        cluster=episodes.cluster,
         reached=reached,
-        watched=watched,
-        first=_days(came[contact], anchor),
-        known=_days(known[contact], anchor - zone_us),
-        length=length / DAY_US,
+        watched=episodes.watched,
+        first=_days(came[episodes.contact], anchor),
+        known=_days(known[episodes.contact], anchor - episodes.zone_us),
+        length=episodes.length_us / DAY_US,
     )
 
 
@@ -119,19 +110,3 @@ def _days(moments: IntArray, begins: IntArray) -> FloatArray:
     """Days since each episode began, inf for what never was, [e, acts]."""
     days = (moments - begins[:, None]) / DAY_US
     return np.where(moments == _NEVER_US, np.inf, days)
-
-
-def _episode_of(
-    contact: IntArray, anchor: IntArray, length: int, who: IntArray, local_us: IntArray
-) -> IntArray:
-    """The episode in which each event lies, -1 where it lies in none, [m]."""
-    order = np.lexsort((anchor, contact))
-    sorted_ = contact[order]
-    place = np.searchsorted(sorted_, who, "right") - 1  # the last episode of each contact
-    first = np.searchsorted(sorted_, who, "left")
-    while (early := (place > first) & (local_us < anchor[order[np.maximum(place, 0)]])).any():
-        place = place - early
-    found = order[np.maximum(place, 0)]
-    ours = (place >= first) & (contact[found] == who)
-    inside = (local_us >= anchor[found]) & (local_us < anchor[found] + length)
-    return np.where(ours & inside, found, -1)

@@ -67,11 +67,11 @@ def mined(
     paths = frequent_paths(acts, heads[cluster], config.share)
     stalls = stall_points(acts, config.days)
     kinds = behaviour_segments(acts, config.early, rng)
-    tested = [*paths, *stalls, *([kinds] if kinds.segments else [])]
-    sure = iter(few_false([one.p for one in tested], config.false))
+    chances = [one.p for one in paths] + [one.p for one in stalls]
+    sure = iter(few_false([*chances, kinds.p], config.false))
     paths = [replace(one, told=next(sure)) for one in paths]
     stalls = [replace(one, told=next(sure) and one.stays > one.others) for one in stalls]
-    kinds = replace(kinds, told=next(sure)) if kinds.segments else kinds
+    kinds = replace(kinds, told=next(sure))
     return (
         sorted(paths, key=lambda one: (not one.told, one.p, one.steps)),
         sorted(stalls, key=lambda one: (not one.told, one.others - one.stays)),

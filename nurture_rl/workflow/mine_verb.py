@@ -16,6 +16,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.predictions.episode_acts import episode_acts
+from nurture_rl.predictions.episodes import episodes_of
 from nurture_rl.predictions.mined_journeys import (
     MinedJourneys,
     MiningConfig,
@@ -95,7 +96,8 @@ def _written(
     read: Callable[[], KnownLog], journey: Journey, name: str, wanted: MiningConfig, out: Path
 ) -> None:
     log = read()
-    acts = episode_acts(log.binned, log.clusters, log.wide, log.as_of_us)
+    episodes = episodes_of(log.binned, log.clusters, log.wide, log.as_of_us)
+    acts = episode_acts(log.binned, episodes, log.wide)
     paths, stalls, segments = mined(acts, wanted)
     found = MinedJourneys(
         title=journey.title,

@@ -13,6 +13,7 @@ from nurture_envs.journey_file import parse_journey
 from nurture_rl.features.bins import bin_log
 from nurture_rl.logs.path_signals import path_events
 from nurture_rl.predictions.episode_acts import EpisodeActs, episode_acts
+from nurture_rl.predictions.episodes import episodes_of
 from nurture_rl.predictions.frequent_paths import in_order
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
@@ -51,7 +52,8 @@ def log_of(seed: int, people: int = 60) -> tuple[EpisodeActs, list[dict[str, obj
     log = bin_log(events_table(rows), contacts_table(names), decided, journey)
     who = np.asarray(decided["contact_id"].to_pylist(), object)
     ends = BEGIN + timedelta(days=30)
-    return episode_acts(log, who, journey, round(ends.timestamp() * 1e6)), rows
+    episodes = episodes_of(log, who, journey, round(ends.timestamp() * 1e6))
+    return episode_acts(log, episodes, journey), rows
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -89,6 +91,8 @@ def test_what_is_worked_out_of_acts_is_no_act() -> None:
         [{"contact_id": "p0", "anchor": BEGIN.replace(tzinfo=None), "step": 0, "decided_at": BEGIN}]
     )
     log = bin_log(events_table([]), contacts_table([{"contact_id": "p0"}]), decided, journey)
-    acts = episode_acts(log, np.array(["p0"], object), journey, round(BEGIN.timestamp() * 1e6))
+    who = np.array(["p0"], object)
+    episodes = episodes_of(log, who, journey, round(BEGIN.timestamp() * 1e6))
+    acts = episode_acts(log, episodes, journey)
     assert "went" not in acts.names
     assert "viewed" in acts.names
