@@ -78,15 +78,23 @@ def planted(
         days += at[kept].tolist()
         starts.append(len(acts))
         reached.append(hit)
-    first = first_days(np.array(starts), np.array(acts), np.array(days), len(NAMES))
+    whose = np.array([f"c{who // account}" for who in range(n)], object)
+    return _as_acts((starts, acts, days), reached, whose)
+
+
+def _as_acts(
+    said: tuple[list[int], list[int], list[float]], reached: list[float], whose: NDArray[np.object_]
+) -> EpisodeActs:
+    starts, act, day = np.array(said[0]), np.array(said[1]), np.array(said[2])
+    first = first_days(starts, act, day, len(NAMES))
     return EpisodeActs(
         names=NAMES,
-        starts=np.array(starts),
-        act=np.array(acts),
-        day=np.array(days),
-        cluster=np.array([f"c{who // account}" for who in range(n)], object),
+        starts=starts,
+        act=act,
+        day=day,
+        cluster=whose,
         reached=np.array(reached),
-        watched=np.full(n, float(DAYS)),
+        watched=np.full(len(reached), float(DAYS)),
         first=first,
         known=first,
         length=float(DAYS),
@@ -105,8 +113,13 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--contacts", type=int, default=2500)
+    parser.add_argument("--accounts", action="store_true", help="false alarms where they differ")
     given = parser.parse_args(arguments)
-    seeds, n = range(given.seeds), given.contacts
+    tables = _accounts if given.accounts else _planted
+    tables(range(given.seeds), given.contacts)
+
+
+def _planted(seeds: range, n: int) -> None:
     print("| planted | found | told beside it, or where nothing is planted |")
     print("| --- | --- | --- |")
     for strength in (6.0, 3.0, 2.0, 1.0):
@@ -127,7 +140,9 @@ def main(arguments: list[str]) -> None:
         wrong = [abs(one - 2) if kinds else one for one in many]
         name = "two kinds of people" if kinds else "one kind"
         _line(name, [one == 2 for one in many], wrong)
-    print()
+
+
+def _accounts(seeds: range, n: int) -> None:
     print("| accounts of | taken as | a path is told | a stall point | kinds reach it otherwise |")
     print("| --- | --- | --- | --- | --- |")
     for account in (1, 10, 50):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nurture_envs.clock import DAY_US
 from nurture_envs.journey import Journey
 from nurture_rl.features.bins import BinnedLog
-from nurture_rl.predictions.episodes import Episodes
+from nurture_rl.predictions.log_episodes import LogEpisodes
 from nurture_rl.predictions.predicted_outcomes import made_by_people
 
 FloatArray = NDArray[np.float64]
@@ -43,7 +43,7 @@ class EpisodeActs:
         return self.act[here], self.day[here]
 
 
-def episode_acts(log: BinnedLog, episodes: Episodes, journey: Journey) -> EpisodeActs:
+def episode_acts(log: BinnedLog, episodes: LogEpisodes, journey: Journey) -> EpisodeActs:
     """The acts of each episode until it ended, the north star was reached, or the log did.
 
     Args:

@@ -16,7 +16,7 @@ from nurture_envs.journey import Journey
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.predictions.episode_acts import episode_acts
-from nurture_rl.predictions.episodes import episodes_of
+from nurture_rl.predictions.log_episodes import episodes_of
 from nurture_rl.predictions.mined_journeys import (
     MinedJourneys,
     MiningConfig,

@@ -13,8 +13,8 @@ from nurture_envs.journey_file import parse_journey
 from nurture_rl.features.bins import bin_log
 from nurture_rl.logs.path_signals import path_events
 from nurture_rl.predictions.episode_acts import EpisodeActs, episode_acts
-from nurture_rl.predictions.episodes import episodes_of
 from nurture_rl.predictions.frequent_paths import in_order
+from nurture_rl.predictions.log_episodes import episodes_of
 from tests.unit.features.small_journey import shop_journey
 from tests.unit.features.small_log import at, contacts_table, decisions_table, events_table
 

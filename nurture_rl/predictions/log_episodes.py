@@ -18,7 +18,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Episodes:
+class LogEpisodes:
     """Episodes in the order of their first decisions; all [e] unless said otherwise."""
 
     contact: IntArray  # code
@@ -49,7 +49,7 @@ class Episodes:
 
 def episodes_of(
     log: BinnedLog, clusters: NDArray[np.object_], journey: Journey, as_of_us: int
-) -> Episodes:
+) -> LogEpisodes:
     """The episodes of a log.
 
     They are watched until they end, or the log does, less what may yet be recorded late.
@@ -67,4 +67,4 @@ def episodes_of(
     anything = PredictedOutcome("any", "anything", tuple(one.name for one in journey.signals))
     open_days = (as_of_us + zone_us - anchor) / DAY_US - late_days(journey, anything)
     watched = np.clip(np.minimum(open_days, length / DAY_US), 0.0, None)
-    return Episodes(times.contact[first], anchor, zone_us, clusters[first], watched, length)
+    return LogEpisodes(times.contact[first], anchor, zone_us, clusters[first], watched, length)
