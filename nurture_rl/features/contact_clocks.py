@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from nurture_envs.clock import DAY_US, local_microseconds
 from nurture_envs.features import FeatureSpec
+from nurture_rl.errors import LogError
 
 _QUARTER_US = 900 * 1_000_000  # clocks are set at a quarter of an hour
 _EVER_US = 2**62
@@ -28,12 +30,22 @@ def contact_clocks(contacts: pa.Table, spec: FeatureSpec, default_zone: str) -> 
     Returns:
         contact_id, since_us and until_us as they came, contact (their number), zone, and
         attribute_0, ... (float32).
+
+    Raises:
+        LogError: attributes are no JSON object.
     """
     zones = pc.fill_null(contacts["time_zone"].combine_chunks(), "")
     zones = pc.if_else(pc.equal(zones, ""), default_zone, zones)
     texts = pc.fill_null(contacts["attributes"].combine_chunks(), "{}").dictionary_encode()
-    encoded = spec.encode_attributes([json.loads(text) for text in texts.dictionary.to_pylist()])
-    rows = encoded[np.asarray(texts.indices)]
+    places = np.asarray(texts.indices)
+    told = []
+    for place, text in enumerate(texts.dictionary.to_pylist()):
+        said = _attributes(text)
+        if said is None:
+            who = contacts["contact_id"][int(np.flatnonzero(places == place)[0])].as_py()
+            raise LogError(f"contacts: expected a JSON object as attributes of contact {who!r}")
+        told.append(said)
+    rows = spec.encode_attributes(told)[places]
     columns = {
         **{name: contacts[name] for name in ("contact_id", "since_us", "until_us")},
         "contact": np.arange(len(contacts)),
@@ -41,6 +53,14 @@ def contact_clocks(contacts: pa.Table, spec: FeatureSpec, default_zone: str) -> 
     }
     columns |= {f"attribute_{i}": rows[:, i] for i in range(rows.shape[1])}
     return pa.table(columns)
+
+
+def _attributes(text: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def zone_shifts(zones: Iterable[str], first_us: int, last_us: int) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +14,22 @@ import pyarrow.parquet as pq
 from nurture_envs.clock import DAY_US
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.errors import ConfigError, LeakageError, LogError
+from nurture_rl.errors import LeakageError, LogError
 from nurture_rl.features.contact_clocks import contact_clocks, zone_shifts
 from nurture_rl.features.query import lasting_signals
-from nurture_rl.features.raw_query import decision_times, event_columns, signal_query
+from nurture_rl.features.raw_query import (
+    decision_times,
+    event_columns,
+    read_events,
+    signal_query,
+)
 from nurture_rl.features.sql_bins import start_us
 from nurture_rl.features.warehouse import Warehouse
+from nurture_rl.features.warehouse_checks import (
+    columns_of,
+    require_decisions,
+    require_told_once,
+)
 from nurture_rl.logs.atomic import atomic_file
 
 _DECIDED = ("decision_id", "contact_id", "anchor", "step", "decided_at")
@@ -40,8 +49,6 @@ def write_features(
 ) -> WrittenFeatures:
     """Write decision_id, contact_id and every feature column of each decision, in no order.
 
-    Events and decisions must be told once each, as in tables that `nurture ingest` made.
-
     Args:
         where: the engine that holds events, contacts and decisions.
         journey: whose features.
@@ -49,19 +56,22 @@ def write_features(
         out: file to write; it appears when it is whole.
 
     Raises:
-        ConfigError: a table or a column is missing, or decisions are told twice.
+        ConfigError: a table or a column is missing, or a column is of another kind.
         LeakageError: a decision was made before its own bin began.
-        LogError: there are no decisions.
+        LogError: there are no decisions, or rows that are empty or told twice.
         TimeZoneError: a contact's zone is unknown.
         OSError: the disk refuses.
     """
     spec = FeatureSpec.of(journey)
-    decisions = _columns(where, "decisions", _DECIDED)
-    events = _columns(where, "events", event_columns(journey), ("recorded_at",))
+    decisions = columns_of(where.table("decisions"), "decisions", _DECIDED)
+    useful = ("recorded_at", "event_id")
+    events = columns_of(where.table("events"), "events", event_columns(journey), useful)
+    expected = require_decisions(where, decisions)
     contacts = contact_clocks(_contacts(where, decisions, spec), spec, default_zone)
     first_us, last_us = _span(where, contacts, events, spec)
     happened = where.micros(events.occurred_at)
     events = events.filter(happened >= first_us, happened <= last_us)
+    require_told_once(where, read_events(events, journey))
     shifts = where.own(zone_shifts(contacts["zone"].to_pylist(), first_us, last_us))
     people = where.own(contacts)
     times = where.numbered(decision_times(decisions, people, shifts, where.micros, spec))
@@ -75,25 +85,12 @@ def write_features(
             made = pa.Table.from_batches([batch]).rename_columns(names).cast(schema)
             writer.write_table(made)
             rows += len(made)
+        if rows != expected:
+            raise LogError(
+                f"decisions: expected features of {expected} rows, made those of {rows}: the "
+                "tables changed while they were read; try again, or read a copy"
+            )
     return WrittenFeatures(rows, len(spec.columns))
-
-
-def _columns(
-    where: Warehouse, name: str, needed: Sequence[str], useful: Sequence[str] = ()
-) -> ir.Table:
-    """A table with no other columns than these.
-
-    Raises:
-        ConfigError: the table, or a column that is needed, is missing.
-    """
-    table = where.table(name)
-    missing = [column for column in needed if column not in table.columns]
-    if missing:
-        raise ConfigError(
-            f"{name}: expected columns {', '.join(needed)}, got none called {', '.join(missing)}; "
-            "make a view that has them"
-        )
-    return table.select(*needed, *(column for column in useful if column in table.columns))
 
 
 def _contacts(where: Warehouse, decisions: ir.Table, spec: FeatureSpec) -> pa.Table:
@@ -102,7 +99,8 @@ def _contacts(where: Warehouse, decisions: ir.Table, spec: FeatureSpec) -> pa.Ta
     From since_us (local) to until_us (UTC), microseconds since 1970: the start of the earliest
     window, or the first decision, and the last decision.
     """
-    known = _columns(where, "contacts", ("contact_id", "time_zone", "attributes"))
+    told = where.table("contacts")
+    known = columns_of(told, "contacts", ("contact_id", "time_zone", "attributes"))
     decided, anchor = where.micros(decisions.decided_at), where.micros(decisions.anchor)
     begins = anchor + start_us(decisions.step.cast("int64") - spec.window, spec.clock)
     times = decisions.select("contact_id", decided_us=decided, begins_us=begins)
@@ -112,8 +110,12 @@ def _contacts(where: Warehouse, decisions: ir.Table, spec: FeatureSpec) -> pa.Ta
     )
     found = spans.left_join(known, "contact_id").drop("contact_id_right")
     table = where.small(found)
-    if not len(table):
-        raise LogError("decisions: the table has no row; there is nothing to work out")
+    again = [one for one in pc.value_counts(table["contact_id"]).to_pylist() if one["counts"] > 1]
+    if again:
+        raise LogError(
+            f"contacts: expected each contact_id once, got {again[0]['values']!r} in "
+            f"{again[0]['counts']} rows; keep the newest of each, or let ingest join them"
+        )
     return table
 
 

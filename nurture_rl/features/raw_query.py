@@ -36,6 +36,12 @@ def event_columns(journey: Journey) -> tuple[str, ...]:
     return ("contact_id", "occurred_at", *sorted(pinned | {"type"}))
 
 
+def read_events(events: ir.Table, journey: Journey) -> ir.Table:
+    """The events that features of a journey read."""
+    used = [_is(events, signal) for signal in used_signals(journey)]
+    return events.filter(ibis.or_(*used) if used else False)
+
+
 def decision_times(
     decisions: ir.Table, people: ir.Table, shifts: ir.Table, micros: Micros, spec: FeatureSpec
 ) -> ir.Table:

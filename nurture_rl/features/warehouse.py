@@ -64,18 +64,7 @@ class Warehouse(ABC):
         yield from self.read(feature_query(events, decisions, spec, ("decision_id", "contact_id")))
 
     def numbered(self, decisions: ir.Table) -> ir.Table:
-        """Decisions with `row`, by which their features are told apart: their id, if unique.
-
-        Raises:
-            ConfigError: ids come twice.
-        """
-        counts = decisions.aggregate(rows=decisions.count(), ids=decisions.decision_id.nunique())
-        (found,) = self.small(counts).to_pylist()
-        if found["rows"] != found["ids"]:
-            raise ConfigError(
-                f"decisions: expected a decision_id of its own for each of {found['rows']} rows, "
-                f"got {found['ids']} different ones; take out rows that came twice"
-            )
+        """Decisions with `row`, by which their features are told apart: their id."""
         return decisions.mutate(row=decisions.decision_id)
 
 
@@ -90,7 +79,7 @@ def warehouse(backend: str, folder: Path | None, memory_gb: float) -> Iterator[W
         memory_gb: most memory that DuckDB takes, 10**9 bytes; what does not fit waits on disk.
 
     Raises:
-        ConfigError: no such engine, or it does not answer.
+        ConfigError: no such engine, it does not answer, or it refuses.
     """
     if backend == "duckdb":
         with tempfile.TemporaryDirectory(prefix="features-") as spill:
@@ -107,6 +96,8 @@ def warehouse(backend: str, folder: Path | None, memory_gb: float) -> Iterator[W
         postgres = _Postgres(backend)
         try:
             yield postgres
+        except postgres.refusals as error:
+            raise ConfigError(f"backend: the database refuses: {error}") from error
         finally:
             postgres.close()
     else:
@@ -144,7 +135,10 @@ class _DuckDB(Warehouse):
         )
 
     def table(self, name: str) -> ir.Table:
-        return self._engine.read_parquet(_file(self._folder, name))
+        path = str(_file(self._folder, name))
+        # One file, by its name: no pattern of names, and no columns out of names of folders.
+        plain = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)
+        return self._engine.read_parquet(plain, hive_partitioning=False)
 
     def micros(self, time: ir.TimestampValue) -> ir.IntegerValue:
         return _epoch_us(time)
@@ -180,6 +174,7 @@ class _Postgres(Warehouse):
             raise ConfigError(
                 "backend: postgresql needs psycopg; type pip install 'nurture-rl[postgres]'"
             ) from error
+        self.refusals = psycopg.Error
         try:
             self._connection = psycopg.connect(address)
         except psycopg.Error as error:
@@ -233,10 +228,17 @@ class _Spark(Warehouse):
 
     def table(self, name: str) -> ir.Table:
         if self._folder is not None:
-            return self._engine.read_parquet(_file(self._folder, name))
-        if name not in self._engine.list_tables():
+            path = str(_file(self._folder, name))
+            plain = "".join(f"\\{sign}" if sign in "*?[]{}\\" else sign for sign in path)
+            table = self._engine.read_parquet(plain)
+        elif name in self._engine.list_tables():
+            table = self._engine.table(name)
+        else:
             raise ConfigError(f"backend: Spark's catalogue has no table {name!r}; name a log")
-        return self._engine.table(name)
+        kinds = self._session.table(table.get_name()).dtypes
+        instants = [column for column, kind in kinds if kind == "timestamp"]
+        # Ibis tells these as it tells wall clocks, which Spark calls timestamp_ntz.
+        return table.mutate(**{name: table[name].cast("timestamp('UTC')") for name in instants})
 
     def micros(self, time: ir.TimestampValue) -> ir.IntegerValue:
         return _unix_micros(time.cast("timestamp('UTC')"))
