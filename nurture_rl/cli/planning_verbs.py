@@ -24,11 +24,23 @@ PLANNING_VERBS = (
         makes="days, cost of exploration and what each gate can judge (HTML, Markdown, JSON)",
         examples=(
             "nurture plan_rounds policy=cost_sensitive start=2027-03-01 weekly=400",
-            "nurture plan_rounds data=folder data.path=exported gate=runs/stages/release-1 "
+            "nurture plan_rounds data=folder data.path=exported gate=runs/stages/release-2 "
             "decided=2027-06-14",
         ),
         settings="nurture_rl.workflow.rounds.plan_config:RoundPlanConfig",
         work="nurture_rl.workflow.rounds.plan_verb:plan_rounds",
+    ),
+    Verb(
+        name="propose_rules",
+        summary="proposes changes of the rules after won, lost, meetings and stages, by a log",
+        reads="a log (`data=...`) and the rules that run (`rules=...`)",
+        makes="a file of rules to edit and accept, and every tested change with its interval",
+        examples=(
+            "nurture propose_rules experiment=small",
+            "nurture propose_rules data=folder data.path=exported rules=expert",
+        ),
+        settings="nurture_rl.workflow.propose_config:ProposeConfig",
+        work="nurture_rl.workflow.propose_verb:proposed_rules",
     ),
     Verb(
         name="prices",

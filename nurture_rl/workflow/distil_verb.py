@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +23,7 @@ from nurture_rl.appraisal.fidelity import Fidelity, Share
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.codec import write_record
 from nurture_rl.decisions import load_decisions
-from nurture_rl.errors import BundleError, ConfigError
+from nurture_rl.errors import BundleError
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.ope.intervals import Interval
 from nurture_rl.policies.distilled_rules import RuleListSize
@@ -38,10 +37,10 @@ from nurture_rl.workflow.journey_log import HeldOut, held_out
 from nurture_rl.workflow.learn import load_policy
 from nurture_rl.workflow.learned_from_log import training_log
 from nurture_rl.workflow.pipeline import Pipeline
-from nurture_rl.workflow.policy_files import rules_text
+from nurture_rl.workflow.policy_files import RULES, require_unedited, rules_text
 from nurture_rl.workflow.training import Training
 
-RULES, RECORD = "rules.yaml", "distilled.json"
+RECORD = "distilled.json"
 ALONE, HELD = "rules", "rules_held"
 _SEEN = 5  # actions that are told one by one
 
@@ -85,7 +84,7 @@ def distil_rules(config: DictConfig) -> VerbResult:
     """
     checked, run = distil_settings(config)
     out = Path(run.out)
-    require_unedited(out)
+    require_unedited(out, RECORD, "distil")
     torch.set_num_threads(run.threads)
     say = partial(Console(highlight=False, soft_wrap=True).print, markup=False)
     with threadpool_limits(run.threads):
@@ -124,29 +123,6 @@ def distil_rules(config: DictConfig) -> VerbResult:
             "fidelity": made.fidelity.alike.value,
         }
     )
-
-
-def require_unedited(out: Path) -> None:
-    """Guard rules that somebody edited against being written over.
-
-    Raises:
-        ConfigError: `out` holds other rules than were written there, or something else.
-    """
-    if not out.exists():
-        return
-    try:
-        written = json.loads((out / RECORD).read_text("utf-8"))["file"]
-        now = hashlib.sha256((out / RULES).read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"out: expected a folder that is not there, or one of an earlier `distil`, got {out}; "
-            "name another"
-        ) from error
-    if now != written:
-        raise ConfigError(
-            f"out: {out / RULES} was edited since it was written, and would be lost; name another "
-            "folder, or move it away"
-        )
 
 
 def _policy(pipeline: Pipeline, run: DistilConfig) -> tuple[str, Policy]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from nurture_rl.errors import ConfigError
 from nurture_rl.policies.policy import Spec
 
+RULES = "rules.yaml"  # of a folder that a verb writes rules into
 _ENDINGS = (".yaml", ".yml")
 _PARTS = ("policy", "other", "base", "with", "anchor", "usual")  # where another one may stand
 
@@ -49,6 +51,34 @@ def read_policy_file(path: Path) -> Spec:
         got = ", ".join(map(str, found)) if isinstance(found, Mapping) else repr(found)
         raise ConfigError(f"{what} such as `kind: rules`, got {got}; `nurture distil` writes one")
     return {str(key): value for key, value in found.items()}
+
+
+def require_unedited(out: Path, record: str, verb: str) -> None:
+    """Guard rules that somebody edited against being written over.
+
+    Args:
+        out: folder that is to be made, with `rules.yaml` in it.
+        record: the file beside it that knows the SHA-256 of the rules as they were written.
+        verb: that wrote both.
+
+    Raises:
+        ConfigError: `out` holds other rules than were written there, or something else.
+    """
+    if not out.exists():
+        return
+    try:
+        written = json.loads((out / record).read_text("utf-8"))["file"]
+        now = hashlib.sha256((out / RULES).read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"out: expected a folder that is not there, or one of an earlier `{verb}`, got {out}; "
+            "name another"
+        ) from error
+    if now != written:
+        raise ConfigError(
+            f"out: {out / RULES} was edited since it was written, and would be lost; name another "
+            "folder, or move it away"
+        )
 
 
 def rules_text(spec: Spec, heading: Sequence[str], about: Sequence[str]) -> str:

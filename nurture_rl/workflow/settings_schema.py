@@ -15,6 +15,7 @@ from nurture_rl.workflow.mine_config import MineConfig
 from nurture_rl.workflow.ope_config import OpeConfig
 from nurture_rl.workflow.predict_config import PredictConfig
 from nurture_rl.workflow.prices_config import PricesConfig
+from nurture_rl.workflow.propose_config import ProposeConfig
 from nurture_rl.workflow.rounds.plan_config import RoundPlanConfig
 from nurture_rl.workflow.rounds.rounds_config import RoundsConfig
 from nurture_rl.workflow.run_config import RunConfig, learned_policy_settings
@@ -34,6 +35,7 @@ def register_schemas() -> None:
     store.store(name="interchange_schema", node=InterchangeConfig)
     store.store(name="lift_schema", node=LiftConfig)
     store.store(name="prices_schema", node=PricesConfig)
+    store.store(name="propose_rules_schema", node=ProposeConfig)
     store.store(name="rounds_schema", node=RoundsConfig)
     store.store(name="plan_rounds_schema", node=RoundPlanConfig)
     store.store(name="predict_schema", node=PredictConfig)

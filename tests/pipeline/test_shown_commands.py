@@ -9,6 +9,7 @@ real logs by `tests/pipeline/test_real_sources.py` and, with two learners, by
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -49,6 +50,7 @@ SMALL = [*TINY, "data.contacts=100", "gap.fewest_episodes=500"]
 # Added where policies are judged anew, since each of them takes two seconds. `nurture pipeline` and
 # the pages of the policies share one judgement of all of them.
 ONE_ROUND = ["rounds.count=1", "rounds.contacts=60", "world.members=1", "policies.cql.fit.steps=50"]
+CQL = ["policy=cql"]  # what `plan_rounds` learns where its line names none
 FEWER = ["~policies.no_contact", "~policies.random", "~policies.tuned_rules", "~policies.ppo"]
 # The least training of a learner, by what it knows of these; `SMALL` has that of a whole loop.
 LEAST = {"steps": 50, "iterations": 1, "n_contacts": 64, "epochs": 1}
@@ -113,6 +115,7 @@ FRONT = (
     "docs/prices.md",
     "docs/reasons.md",
     "docs/replies.md",
+    "docs/rounds.md",
     "docs/starting-from-files.md",
     "docs/feature-tables.md",
 )
@@ -160,6 +163,11 @@ def words_of(line: str) -> list[str]:
         words += least_training(words) if name in ("train", "prices") else []
         words += ["trainings=1", "frontier=[1]"] if name == "prices" else []
         words += ONE_ROUND if name == "rounds" else []
+        words += (
+            least_training(words if "policy=" in " ".join(words) else CQL)
+            if name == "plan_rounds"
+            else []
+        )
     return [name, *words]
 
 
@@ -201,6 +209,8 @@ def run(page: str, words: list[str]) -> int | None:
             return main([*kept, f"server={server.url}", "mail=[inbox.mbox]"])
     if words[0] in ("init", "map"):
         write_files()
+    if words[0] == "plan_rounds":
+        write_answers(words)
     if words[0] == "assess":  # a folder that no page makes
         if not Path("begun").exists():
             assert main(["init", "out=begun"]) in CODES["init"]
@@ -218,6 +228,19 @@ def write_files() -> None:
     Path("clicks.csv").write_text(f"email,clicked_on\n{rows}", "utf-8")
     stages = rows.replace(",", ",MQL,")
     Path("stages.csv").write_text(f"email,stage,changed_at\n{stages}", "utf-8")
+
+
+def write_answers(words: list[str]) -> None:
+    """What the gates of a programme's rounds left, where a line names one."""
+    for name in (word.removeprefix("gate=") for word in words if word.startswith("gate=")):
+        Path(name).mkdir(parents=True, exist_ok=True)
+        told: dict[str, object] = {
+            "verdict": "refused",
+            "candidate": name,
+            "exported": None,
+            "causes": [],
+        }
+        (Path(name) / "gate.json").write_text(json.dumps(told), "utf-8")
 
 
 def write_replies() -> None:
