@@ -22,15 +22,15 @@ from experiments.common.markdown import markdown_table
 from experiments.common.png import png
 from experiments.identity_error.planted_people import planted_people
 from nurture_rl.errors import NurtureError
+from nurture_rl.identity.agreement_levels import Differences
+from nurture_rl.identity.compared_blocks import default_blocking
 from nurture_rl.identity.compared_values import comparable
-from nurture_rl.identity.kept_apart import NOTHING_GIVEN, accepted_links
+from nurture_rl.identity.kept_apart import Apart, accepted_links
 from nurture_rl.identity.likely_links import (
     LikelyLink,
     LinkSettings,
-    default_blocking,
     likely_links,
 )
-from nurture_rl.identity.must_not_differ import GivenValues, given_values
 from nurture_rl.identity.resolution_scores import PairwiseScores, pairwise_scores
 
 HERE = Path(__file__).parent
@@ -53,14 +53,14 @@ class LinkedRecords:
 
     name: str
     links: Sequence[LikelyLink]  # the most probable first
-    given: GivenValues  # in columns that must not differ
+    apart: Apart  # whose columns must not differ
     truth: Sequence[str]  # who each record is of, [n]; record i is called `r` and i
     seconds: float
 
     def scores(self, threshold: float) -> PairwiseScores:
         """Pairs of records in one cluster, held against the truth."""
         likely = [link for link in self.links if link.probability >= threshold]
-        kept, _ = accepted_links(likely, (), self.given)
+        kept, _ = accepted_links(likely, self.apart)
         left = [int(link.left[1:]) for link in kept]
         right = [int(link.right[1:]) for link in kept]
         n = len(self.truth)
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
             "names must not differ",
             *(planted.rows, planted.person, _PEOPLE, first),
         ),
-        replace(chained, name="nameless, by pairs", given=NOTHING_GIVEN),
+        by_pairs(chained, "nameless, by pairs", first),
         chained,
     ]
     if given.sites is not None:
@@ -123,8 +123,20 @@ def linked(
     settings = LinkSettings(kinds, default_blocking(kinds), THRESHOLDS[0], must_not_differ)
     began = time.monotonic()
     links = likely_links(records, settings)
-    given = given_values(records, settings, links)
-    return LinkedRecords(name, links, given, truth, time.monotonic() - began)
+    said = zip(names, records.select(sorted(must_not_differ)).to_pylist(), strict=True)
+    values = {
+        record: {column: frozenset({value}) for column, value in row.items() if value is not None}
+        for record, row in said
+    }
+    apart = Apart((), values, Differences(kinds))
+    return LinkedRecords(name, links, apart, truth, time.monotonic() - began)
+
+
+def by_pairs(records: LinkedRecords, name: str, must_not_differ: frozenset[str]) -> LinkedRecords:
+    """The records with a rule that looks at the two records of each link alone."""
+    told = {f"{column}: different" for column in must_not_differ}
+    links = [link for link in records.links if not told & set(link.levels)]
+    return replace(records, name=name, links=links, apart=Apart())
 
 
 def without_some(

@@ -112,6 +112,17 @@ class _Links:
     known_at: IntArray  # [links]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyGraph:
+    """Which keys lead from one to another: those that identify a person."""
+
+    key: pa.Array  # sorted, distinct, [keys]
+    explicit: BoolArray  # contact ids ("id:..."), [keys]
+    shared: BoolArray  # linked to too many other keys to name anybody, or set aside, [keys]
+    degree: IntArray  # other keys that a key was seen with, [keys]
+    links: _Links  # between keys that are not shared
+
+
 def resolve_identities(
     records: KeyedRecords,
     max_degree: int = 50,
@@ -128,6 +139,31 @@ def resolve_identities(
         also: links that no record shows, between keys of the records.
         nameless: keys that name nobody, however few others they are linked to; no explicit ids.
     """
+    graph = key_graph(records, max_degree, also, nameless)
+    keys, links, n = graph.key, graph.links, len(graph.key)
+    joined = csr_array((np.ones(links.left.size), (links.left, links.right)), shape=(n, n))
+    _, component = connected_components(joined, directed=False)
+    root = _roots(component, graph.explicit, _among(keys, also.followers))
+    names = _names(keys, root, graph.explicit)
+    linked_at, towards = _linked_at(links, root, n)
+    return Identities(
+        key=keys,
+        contact_id=pc.if_else(pa.array(graph.shared), pa.scalar(None, pa.string()), names),
+        linked_at=linked_at,
+        shared=graph.shared,
+        towards_name=towards,
+        degree=graph.degree,
+        merged=_merged(keys, root, graph.explicit),
+    )
+
+
+def key_graph(
+    records: KeyedRecords,
+    max_degree: int = 50,
+    also: KeyLinks = NO_LINKS,
+    nameless: frozenset[str] = frozenset(),
+) -> KeyGraph:
+    """The links between keys; arguments as for `resolve_identities`."""
     keys, codes = _sorted_codes(records.key)
     n = len(keys)
     explicit = np.asarray(pc.starts_with(keys, ID_PREFIX)).astype(np.bool_)
@@ -136,20 +172,7 @@ def resolve_identities(
     shared = (degree > max_degree) | _among(keys, pa.array(sorted(nameless), pa.string()))
     shared &= ~explicit
     links = _usable(_with_given(links, also, keys), shared)
-    graph = csr_array((np.ones(links.left.size), (links.left, links.right)), shape=(n, n))
-    _, component = connected_components(graph, directed=False)
-    root = _roots(component, explicit, _among(keys, also.followers))
-    names = _names(keys, root, explicit)
-    linked_at, towards = _linked_at(links, root, n)
-    return Identities(
-        key=keys,
-        contact_id=pc.if_else(pa.array(shared), pa.scalar(None, pa.string()), names),
-        linked_at=linked_at,
-        shared=shared,
-        towards_name=towards,
-        degree=degree,
-        merged=_merged(keys, root, explicit),
-    )
+    return KeyGraph(keys, explicit, shared, degree, links)
 
 
 def assign_contacts(records: KeyedRecords, identities: Identities) -> Assignment:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from nurture_rl.errors import LogError
 from nurture_rl.identity.compared_values import comparable
+from nurture_rl.identity.kept_apart import Values
 from nurture_rl.identity.resolve import FROM_THE_START
 from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules
 from nurture_rl.wording import counted
@@ -67,6 +68,28 @@ def compared_contacts(
     types = {"known_at": pa.int64()}
     table = {name: pa.array(column, types.get(name, pa.string())) for name, column in made.items()}
     return pa.table(table), notes
+
+
+def values_apart(rows: pa.Table, names: pa.Array, rules: IdentityRules) -> Values:
+    """What each name's rows say in the columns that never differ within a person, timed or not.
+
+    Args:
+        rows: checked rows of contacts, [n].
+        names: of whom each row is, null where of nobody, [n].
+        rules: with such columns.
+    """
+    assert rules.linking is not None
+    kinds = {name: rules.linking.comparisons[name] for name in rules.linking.must_not_differ}
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    columns = (rows[name].to_pylist() for name in ("attributes", "keys", "account_id"))
+    for who, *row in zip(names.to_pylist(), *columns, strict=True):
+        cells = {} if who is None else _cells(*row)
+        for name in cells.keys() & kinds.keys():
+            value = comparable(cells[name], kinds[name])
+            if value is not None:
+                said = found.setdefault(who, {})
+                said[name] = said.get(name, frozenset()) | {value}
+    return found
 
 
 def _cells(attributes: str, keys: list[str] | None, account: str | None) -> Mapping[str, str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nurture_envs.fields import Fields
+from nurture_rl.identity.compared_blocks import BlockingPart, BlockingRule, default_blocking
 from nurture_rl.identity.compared_values import KINDS
-from nurture_rl.identity.likely_links import BlockingPart, LinkSettings, default_blocking
+from nurture_rl.identity.likely_links import LinkSettings
 from nurture_rl.identity.resolve import FROM_THE_START
 from nurture_rl.logs.rule_files import rule_fields
 
@@ -115,7 +116,7 @@ def _linking(f: Fields, since: str | None) -> LinkSettings | None:
     return LinkSettings(comparisons, blocking, threshold, frozenset(never))
 
 
-def _rule(f: Fields, given: Any, comparisons: Mapping[str, str]) -> tuple[BlockingPart, ...]:
+def _rule(f: Fields, given: Any, comparisons: Mapping[str, str]) -> BlockingRule:
     parts = []
     for text in given if isinstance(given, list) else [given]:
         if str(text) in comparisons:

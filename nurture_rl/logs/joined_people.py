@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nurture_rl.identity.kept_apart import Pair, SetAsideKey, accepted_links, resolve_apart
-from nurture_rl.identity.likely_links import LikelyLink, likely_links
-from nurture_rl.identity.must_not_differ import given_values
+from nurture_rl.identity.agreement_levels import Differences
+from nurture_rl.identity.compared_blocks import MOST_IN_A_BLOCK, crowded_rules
+from nurture_rl.identity.kept_apart import (
+    Apart,
+    Pair,
+    RefusedLink,
+    SetAsideKey,
+    Values,
+    accepted_links,
+    resolve_apart,
+)
+from nurture_rl.identity.likely_links import LikelyLink, LinkSettings, likely_links
 from nurture_rl.identity.resolve import (
     FROM_THE_START,
     ID_PREFIX,
@@ -23,12 +33,13 @@ from nurture_rl.identity.resolve import (
     resolve_identities,
 )
 from nurture_rl.logs.changed_columns import with_cells
-from nurture_rl.logs.compared_contacts import compared_contacts
+from nurture_rl.logs.compared_contacts import compared_contacts, values_apart
 from nurture_rl.logs.identity_rules import IDENTITY_FILE, IdentityRules, SamePerson
 from nurture_rl.logs.merges import merges_table
 from nurture_rl.wording import counted
 
 _SAYS_NOTHING = {"account_id": None, "time_zone": None, "zone_confidence": 0.0, "attributes": "{}"}
+_LOOKED_AT = 50  # values of a contact; so many that all agree are unheard of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +80,21 @@ def joined_people(
         found = resolve_identities(everything, max_degree)
         return JoinedPeople(found, contacts, merges_table(found, (), (), (), found), ())
     names = _Names(everything.key)
-    said, apart, notes = names.known(rules)
-    by_key, aside = resolve_apart(everything, max_degree, apart, said)
+    said, pairs, notes = names.known(rules)
+    differences = _differences(rules)
+    values: Values = {}
+    if differences is not None:
+        names_of_rows = _own_names(keyed, resolve_identities(everything, max_degree, said))
+        values = values_apart(contacts, names_of_rows, rules)
+    by_key, aside = resolve_apart(everything, max_degree, Apart(pairs, values, differences), said)
     if rules.linking is None:
         merges = merges_table(by_key, rules.the_same, (), aside, by_key)
-        return JoinedPeople(by_key, contacts, merges, (*notes, *_told(aside, [])))
+        return JoinedPeople(by_key, contacts, merges, (*notes, *_told(aside, ())))
     own = assign_contacts(keyed, by_key)
     records, left_out = compared_contacts(contacts, own.contact_id, rules)
     links = likely_links(records, rules.linking)
-    given = given_values(records, rules.linking, links)
-    taken, refused = accepted_links(links, _contacts(apart, by_key), given)
+    values = {} if differences is None else values_apart(contacts, own.contact_id, rules)
+    taken, refused = accepted_links(links, Apart(_contacts(pairs, by_key), values, differences))
     also = _together(said, _links(taken, records, by_key))
     # The links join contacts as they are without these keys, and no two that are not the same.
     found = resolve_identities(everything, max_degree, also, frozenset(one.key for one in aside))
@@ -88,15 +104,8 @@ def joined_people(
     )
     contacts = _silent(contacts, np.flatnonzero(np.asarray(pc.fill_null(later, False))))
     merges = merges_table(by_key, rules.the_same, taken, (*refused, *aside), found)
-    compared = f"{IDENTITY_FILE}: {counted(len(records), 'contact row')} compared; " + (
-        f"{counted(len(taken), 'link')} of a probability of at least {rules.linking.threshold}, "
-        f"the weakest {taken[-1].probability}"
-        if taken
-        else f"none are alike with a probability of {rules.linking.threshold}"
-    )
-    return JoinedPeople(
-        found, contacts, merges, (*notes, *left_out, compared, *_told(aside, refused))
-    )
+    notes += [*left_out, *_compared(records, rules.linking, taken), *_told(aside, refused)]
+    return JoinedPeople(found, contacts, merges, (*notes, *_still_one(values, differences)))
 
 
 class _Names:
@@ -200,13 +209,66 @@ def _silent(contacts: pa.Table, rows: np.ndarray) -> pa.Table:
     return contacts
 
 
-def _told(aside: Sequence[SetAsideKey], refused: Sequence[LikelyLink]) -> list[str]:
+def _differences(rules: IdentityRules) -> Differences | None:
+    """What tells whether columns that never differ within a person do; None: there are none."""
+    if rules.linking is None or not rules.linking.must_not_differ:
+        return None
+    return Differences(rules.linking.comparisons)
+
+
+def _own_names(keyed: KeyedRecords, found: Identities) -> pa.Array:
+    """The key that names each record: its explicit id, else the one that fewest are seen with."""
+    code = np.asarray(pc.index_in(keyed.key, value_set=found.key)).astype(np.int64)
+    explicit = np.asarray(pc.starts_with(keyed.key, ID_PREFIX)).astype(np.bool_)
+    order = np.lexsort((code, found.degree[code], ~explicit, keyed.record))
+    order = order[~found.shared[code[order]]]
+    some, first = np.unique(keyed.record[order], return_index=True)
+    chosen = np.full(keyed.known_at.size, -1, np.int64)
+    chosen[some] = code[order[first]]
+    return found.key.take(pa.array(chosen, mask=chosen < 0))
+
+
+def _told(aside: Sequence[SetAsideKey], refused: Sequence[RefusedLink]) -> list[str]:
     """What keeping people apart took."""
     notes = []
     if aside:
         keys = counted(len(aside), "key joins", "keys join")
         notes.append(f"{IDENTITY_FILE}: {keys} contacts that are not the same, and name nobody")
-    if refused:
-        links = counted(len(refused), "likely link gives", "likely links give")
-        notes.append(f"{IDENTITY_FILE}: {links} way to `not_the_same` or `must_not_differ`")
+    for column, count in sorted(Counter(one.reason.column or "" for one in refused).items()):
+        links = counted(count, "likely link gives", "likely links give")
+        rule = f"`must_not_differ`: {column}" if column else "`not_the_same`"
+        notes.append(f"{IDENTITY_FILE}: {links} way to {rule}")
     return notes
+
+
+def _compared(records: pa.Table, rules: LinkSettings, taken: Sequence[LikelyLink]) -> list[str]:
+    """What was compared and found, and by what too many rows agree to be compared."""
+    found = (
+        f"{counted(len(taken), 'link')} of a probability of at least {rules.threshold}, "
+        f"the weakest {taken[-1].probability}"
+        if taken
+        else f"none are alike with a probability of {rules.threshold}"
+    )
+    return [
+        f"{IDENTITY_FILE}: {counted(len(records), 'contact row')} compared; {found}",
+        *(
+            f"{IDENTITY_FILE}: not compared by {rule}, as more than {MOST_IN_A_BLOCK:,} agree"
+            for rule in crowded_rules(records, rules.blocking)
+        ),
+    ]
+
+
+def _still_one(values: Values, differences: Differences | None) -> list[str]:
+    """How many contacts differ in themselves, as nothing but their name joins their rows."""
+    if differences is None:
+        return []
+    split = 0
+    for columns in values.values():
+        some = ((name, sorted(told)[:_LOOKED_AT]) for name, told in columns.items())
+        split += any(differences.first(name, told, told) is not None for name, told in some)
+    if not split:
+        return []
+    return [
+        f"{IDENTITY_FILE}: {counted(split, 'contact differs', 'contacts differ')} in columns of "
+        "`must_not_differ` and stays one, as rows name it by one id or key"
+    ]

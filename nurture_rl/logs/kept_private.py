@@ -32,7 +32,7 @@ _SAY_NOTHING = (
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
 _NAMES = (  # of people
     *("contact_id", "account_id", "event_id", "decision_id", "episode_id"),
-    *("left", "right"),  # of a merge
+    *("left", "right", "apart_left", "apart_right"),  # of a merge
 )
 _DAY_US = 86_400_000_000
 _HEX = 32  # signs of a pseudonym

@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nurture_rl.identity.kept_apart import SetAsideKey, path_to_name
+from nurture_rl.identity.kept_apart import RefusedLink, SetAsideKey, WhyApart, path_to_name
 from nurture_rl.identity.likely_links import LikelyLink
 from nurture_rl.identity.resolve import FROM_THE_START, ID_PREFIX, Identities
 from nurture_rl.logs.identity_rules import SamePerson
 from nurture_rl.logs.schema import UTC_TIME
 
 KEY, LIKELY, SAID = "key", "likely", "said"  # by what two are one
+NOT_THE_SAME = "not_the_same"
 MERGES = pa.schema(
     [
         pa.field("left", pa.string(), nullable=False),  # as `identity.yaml` may name it
@@ -26,6 +27,9 @@ MERGES = pa.schema(
         pa.field("keys", pa.list_(pa.string()), nullable=False),  # that join them
         pa.field("levels", pa.list_(pa.string()), nullable=False),  # how compared columns agree
         pa.field("known_at", UTC_TIME),  # null: known from the start
+        pa.field("kept_apart_by", pa.string()),  # not_the_same, or the column that differs
+        pa.field("apart_left", pa.string()),  # the two who are kept apart, where two are
+        pa.field("apart_right", pa.string()),
     ]
 )
 MERGE_ORDER = [(name, "ascending") for name in ("left", "right", "by")]
@@ -35,7 +39,7 @@ def merges_table(
     by_key: Identities,
     said: Sequence[SamePerson],
     taken: Iterable[LikelyLink],
-    apart: Iterable[LikelyLink | SetAsideKey],
+    apart: Iterable[RefusedLink | SetAsideKey],
     identities: Identities,
 ) -> pa.Table:
     """Every merge, and every one that was forbidden.
@@ -44,7 +48,7 @@ def merges_table(
         by_key: contacts by shared keys, and by what a person said.
         said: what a person said.
         taken: likely links between contacts of `by_key` that hold.
-        apart: likely links, and keys, that do not, as `identity.yaml` says so.
+        apart: likely links, and keys, that do not, as two who are kept apart would be one.
         identities: contacts by all of it; of the same keys.
     """
     rows = list(_by_key(by_key, said, identities))
@@ -53,11 +57,12 @@ def merges_table(
     now = identities.contact_id.take(found).to_pylist()
     rows += [_likely(link, contact) for link, contact in zip(links, now, strict=True)]
     for one in apart:
-        if isinstance(one, LikelyLink):
-            rows.append(_likely(one, None))
+        told = _reason(one.reason)
+        if isinstance(one, RefusedLink):
+            rows.append(_likely(one.link, None) | told)
         else:
-            left, right = sorted(key.removeprefix(ID_PREFIX) for key in one.pair)
-            rows.append(_row(left, right, None, KEY, keys=[one.key]))
+            left, right = told["apart_left"], told["apart_right"]
+            rows.append(_row(left, right, None, KEY, keys=[one.key]) | told)
     return pa.Table.from_pylist(rows, schema=MERGES).sort_by(MERGE_ORDER)
 
 
@@ -98,6 +103,15 @@ def _likely(link: LikelyLink, contact: str | None) -> dict[str, Any]:
         levels=list(link.levels),
         known_at=link.known_at,
     )
+
+
+def _reason(reason: WhyApart) -> dict[str, Any]:
+    left, right = sorted(name.removeprefix(ID_PREFIX) for name in reason.pair)
+    return {
+        "kept_apart_by": NOT_THE_SAME if reason.column is None else reason.column,
+        "apart_left": left,
+        "apart_right": right,
+    }
 
 
 def _row(left: str, right: str, contact: str | None, by: str, **more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKi
 IntArray = NDArray[np.int64]
 
 BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
-SHARED_ONLY = "shared keys only: each is linked to too many others to say whose row this is"
+SHARED_ONLY = "shared keys only: each joins too many others, or people who are not the same"
 LONGEST_LINE = 100_000  # bytes of a line that cannot be read, of which all is kept
 _SORTED = msgspec.json.Encoder(order="sorted")
 

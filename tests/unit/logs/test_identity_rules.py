@@ -131,11 +131,10 @@ def test_a_forbidden_merge_is_two_again_as_if_it_had_never_been(
         for folder in (joined[1], out)
     )
     gone = after.pop((OLD, YOUNG))
-    assert gone == {**before.pop((OLD, YOUNG)), "contact_id": None}
+    why = {"kept_apart_by": "not_the_same", "apart_left": OLD, "apart_right": YOUNG}
+    assert gone == {**before.pop((OLD, YOUNG)), "contact_id": None, **why}
     assert after == before
-    assert summary.notes[-1].endswith(
-        "1 likely link gives way to `not_the_same` or `must_not_differ`"
-    )
+    assert summary.notes[-1].endswith("1 likely link gives way to `not_the_same`")
 
 
 @pytest.mark.slow
@@ -166,7 +165,8 @@ def test_a_row_without_a_first_name_does_not_join_twins(tmp_path: Path) -> None:
     joined_to_one = [found[f"c{len(rows) + i:03d}"] for i in range(len(twins))]
     assert sum(name < f"c{len(rows):03d}" for name in joined_to_one) >= len(twins) // 2
     assert len(refused) >= len(twins) // 2
-    assert "give way to `not_the_same` or `must_not_differ`" in summary.notes[-1]
+    assert "give way to `must_not_differ`: first" in summary.notes[-1]
+    assert {merge["kept_apart_by"] for merge in refused} == {"first"}
 
 
 @pytest.mark.slow
@@ -325,3 +325,69 @@ commparisons: {}
         "commparisons: no such key; did you mean 'comparisons'?",
     ):
         assert part in str(told.value), part
+
+
+def test_a_key_of_two_ids_whose_first_names_differ_names_nobody(tmp_path: Path) -> None:
+    """A couple with one address; somebody whose name is written in two ways stays one."""
+    rows = [dict(row) for row in CONTACTS[:60]]
+    names = {0: "Anna", 1: "Ben", 2: "Clara", 3: "Klara"}
+    for i, name in names.items():
+        key = "email:couple@x" if i < 2 else "email:clara@x"
+        rows[i] |= {"keys": [key], "attributes": {**rows[i]["attributes"], "first": name}}
+    events = [
+        *(view(i, "2024-06-01T10:00:00Z") for i in range(60)),
+        {**view(0, "2024-06-02T10:00:00Z"), "contact_id": None, "keys": ["email:couple@x"]},
+    ]
+    home = tmp_path / "apart"
+    summary, out = ingested(home, LINKING, contacts=rows, events=events)
+    merges = read(out, "merges")
+    (gone,) = [one for one in merges if one["keys"] == ["email:couple@x"]]
+    assert (gone["left"], gone["right"], gone["contact_id"]) == ("c000", "c001", None)
+    assert (gone["kept_apart_by"], gone["apart_left"], gone["apart_right"]) == (
+        "first",
+        "c000",
+        "c001",
+    )
+    (one,) = [one for one in merges if one["keys"] == ["email:clara@x"]]
+    assert (one["contact_id"], one["kept_apart_by"]) == ("c002", None)
+    assert [row["reason"][:16] for row in read(out, "quarantine")] == ["shared keys only"]
+    assert any("1 key joins contacts that are not the same" in note for note in summary.notes)
+    _, loose = ingested(
+        tmp_path / "loose",
+        LINKING.replace("must_not_differ: [first]", ""),
+        contacts=rows,
+        events=events,
+    )
+    (one,) = [one for one in read(loose, "merges") if one["keys"] == ["email:couple@x"]]
+    assert one["contact_id"] == "c000"
+
+
+@pytest.mark.slow
+def test_no_chain_of_links_goes_round_a_column_that_must_not_differ(tmp_path: Path) -> None:
+    """Twins of one house, and a row of either without a first name: the better link holds."""
+    rows = [dict(row) for row in CONTACTS]
+    home = {**rows[OLDER]["attributes"], "email": "", "created": "2024-01-02"}
+    for name, first in (("t1", "Ada"), ("t2", "Theo"), ("t3", "")):
+        rows.append({"contact_id": name, "attributes": {**home, "first": first}})
+    rows = [row for row in rows if row["contact_id"] not in (OLD, YOUNG)]
+    events = [row for row in EVENTS if row["contact_id"] not in (OLD, YOUNG)]
+    summary, out = ingested(tmp_path, LINKING, contacts=rows, events=events)
+    twins = {
+        (one["left"], one["right"]): one
+        for one in read(out, "merges")
+        if {one["left"], one["right"]} <= {"t1", "t2", "t3"}
+    }
+    assert set(twins) == {("t1", "t2"), ("t1", "t3"), ("t2", "t3")}
+    assert twins["t1", "t3"]["contact_id"] == "t1"
+    for pair in (("t1", "t2"), ("t2", "t3")):
+        told = twins[pair]
+        assert told["contact_id"] is None
+        assert told["kept_apart_by"] == "first"
+        assert (told["apart_left"], told["apart_right"]) == ("t1", "t2")
+    assert "first: not given" in twins["t2", "t3"]["levels"]
+    assert any(
+        "2 likely links give way to `must_not_differ`: first" in one for one in summary.notes
+    )
+    named = {row["contact_id"] for row in read(out, "contacts")}
+    assert {"t1", "t2"} <= named
+    assert "t3" not in named
