@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from nurture_rl.serving.names import contact_key
 def mentions(text: str, keys: Collection[str]) -> bool:
     """Whether a text or a name inside a JSON text is a contact's id, in any spelling.
 
-    In a text that is not JSON, such as one that was cut off, an id between quotes counts.
+    In a text that is not JSON, such as one that was cut off, an id between quotes counts; in a line
+    that could not be read, which a quarantine holds as one JSON string, an id that is a word.
 
     Args:
         text: the JSON text.
@@ -23,7 +25,13 @@ def mentions(text: str, keys: Collection[str]) -> bool:
     except ValueError:
         small = text.casefold()
         return any(f'"{key}"' in small or json.dumps(key) in small for key in keys)
+    if isinstance(value, str) and any(_has_word(value.casefold(), key) for key in keys):
+        return True
     return any(contact_key(one.removeprefix("id:")) in keys for one in _texts(value))
+
+
+def _has_word(text: str, word: str) -> bool:
+    return word in text and bool(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text))
 
 
 def _texts(value: Any) -> Iterator[str]:

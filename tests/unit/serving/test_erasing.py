@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import sqlite3
@@ -312,6 +313,9 @@ def refused(name: str) -> Quarantined:
         ('{"a": "Cleo", "cut o', True),
         ('{"a": "cleopatra", "cut o', False),
         ("[1, true, null]", False),
+        (json.dumps('{"contact_id": "Cleo", broken'), True),
+        (json.dumps("2026-03-05;Cleo;click;"), True),
+        (json.dumps("2026-03-05;cleopatra;le-cleo;"), False),
     ],
 )
 def test_a_text_speaks_of_a_contact(text: str, found: bool) -> None:
