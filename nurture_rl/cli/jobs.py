@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, redirect_stdout
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
         main: runs them, here or in other processes.
         as_json: keep stdout for one line of JSON per job, which says what it made.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with _asked_to_end_in_order(), tempfile.TemporaryDirectory() as folder:
         endings = Path(folder) / "endings"
         endings.touch()
         os.environ[_ENDINGS] = str(endings)
@@ -76,3 +78,16 @@ def exit_code(main: Callable[[], object], as_json: bool = False) -> int:
     codes = {int(json.loads(line)["exit_code"]) for line in lines}
     strange = sorted(codes - set(WORST_FIRST))
     return next((one for one in (*strange, *WORST_FIRST) if one in codes), DONE)
+
+
+@contextmanager
+def _asked_to_end_in_order() -> Iterator[None]:
+    """End by an exception when the system asks this process to, so that no partial file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

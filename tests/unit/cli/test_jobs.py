@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from nurture_rl.cli.jobs import exit_code, job
 from nurture_rl.errors import LogError
+from nurture_rl.logs.atomic import atomic_file
 from nurture_rl.progress import PROGRESS, shown_progress
 from nurture_rl.verb_result import VerbResult
 
@@ -99,3 +102,23 @@ def test_short_work_says_nothing_and_leaves_no_listener() -> None:
     assert PROGRESS.handlers == before
     assert PROGRESS.propagate
     assert PROGRESS.level == logging.NOTSET
+
+
+def test_a_job_that_the_system_ends_leaves_no_partial_file(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work() -> VerbResult:
+        with atomic_file(tmp_path / "features.parquet"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10.0)
+        return VerbResult()
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # where nothing is done, these tests go on
+    try:
+        with pytest.raises(SystemExit) as ended:
+            sweep(work)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
