@@ -198,7 +198,15 @@ class _Postgres(Warehouse):
         return time.truncate("s").epoch_seconds().cast("int64") * 1_000_000 + time.microsecond()
 
     def own(self, table: pa.Table) -> ir.Table:
-        return self._engine.create_table(ibis.util.gen_name("own"), table, temp=True)
+        name = ibis.util.gen_name("own")
+        made = self._engine.create_table(name, schema=ibis.schema(table.schema), temp=True)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            with cursor.copy(f"COPY {name} FROM STDIN") as copied:
+                for batch in table.to_batches(_BATCH):
+                    for row in zip(*batch.to_pydict().values(), strict=True):
+                        copied.write_row(row)
+            cursor.execute(f"ANALYZE {name}")  # so that queries are planned by what it holds
+        return made
 
     def read(self, query: ir.Table) -> Iterator[pa.RecordBatch]:
         yield from self._engine.to_pyarrow_batches(query, chunk_size=_BATCH)
