@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 import sqlite3
@@ -32,7 +31,6 @@ from nurture_rl.serving.upkeep import erasing
 from nurture_rl.serving.upkeep.erasing import OF_CONTACT, OF_DECISION, erase_contacts
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.serving.upkeep.exported_chain import verify_export
-from nurture_rl.serving.upkeep.mentions import mentions
 from nurture_rl.serving.upkeep.verifying import verify_store
 from tests.postgres import PostgresServer
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
@@ -301,25 +299,6 @@ def test_a_database_that_refuses_an_erasure_is_told_in_one_line(
 
 def refused(name: str) -> Quarantined:
     return Quarantined(MIDNIGHT, "/v1/events", name, "r", "{}")
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ('{"a": {"b": [" CLEO"]}}', True),
-        ('{"keys": ["id:cleo"]}', True),
-        ('{"cleo": 1}', True),
-        ('{"a": "cleopatra"}', False),
-        ('{"a": "Cleo", "cut o', True),
-        ('{"a": "cleopatra", "cut o', False),
-        ("[1, true, null]", False),
-        (json.dumps('{"contact_id": "Cleo", broken'), True),
-        (json.dumps("2026-03-05;Cleo;click;"), True),
-        (json.dumps("2026-03-05;cleopatra;le-cleo;"), False),
-    ],
-)
-def test_a_text_speaks_of_a_contact(text: str, found: bool) -> None:
-    assert mentions(text, {"cleo"}) is found
 
 
 def test_an_exported_log_is_cleaned_and_still_verifies(
