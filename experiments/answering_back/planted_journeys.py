@@ -12,15 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nurture_rl.predictions.behaviour_segments import FoundSegments
 from nurture_rl.predictions.episode_acts import EpisodeActs
-from nurture_rl.predictions.frequent_paths import FrequentPath
-from nurture_rl.predictions.mined_journeys import MiningConfig, mined
-from nurture_rl.predictions.stall_points import StallPoint
+from nurture_rl.predictions.mined_journeys import Findings, MiningConfig, mined
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Findings = tuple[list[FrequentPath], list[StallPoint], FoundSegments]
 NAMES = ("a", "b", "c", "d", "e")
 DAYS = 28
 
@@ -123,20 +119,22 @@ def _planted(seeds: range, n: int) -> None:
     print("| planted | found | told beside it, or where nothing is planted |")
     print("| --- | --- | --- |")
     for strength in (6.0, 3.0, 2.0, 1.0):
-        logs = [_mined(planted(seed, n, path=strength), seed)[0] for seed in seeds]
+        logs = [_mined(planted(seed, n, path=strength), seed).paths for seed in seeds]
         told = [[one.steps for one in paths if one.told] for paths in logs]
         # What goes a, then b, goes the planted path; its reverse is its absence.
         beside = [[s for s in one if not {"a", "b"} <= set(s) or strength == 1.0] for one in told]
         name = f"a, then b: the north star {strength:g} times as often"
         _line(name, [("a", "b") in one for one in told], [len(one) for one in beside])
     for stall in (True, False):
-        points = [_mined(planted(seed, n, stall=stall), seed)[1] for seed in seeds]
+        points = [_mined(planted(seed, n, stall=stall), seed).stalls for seed in seeds]
         acts = [[one.act for one in some if one.told] for some in points]
         others = [sum(act != "d" or not stall for act in one) for one in acts]
         name = "six of ten stay after d" if stall else "no stall"
         _line(name, ["d" in one for one in acts], others)
     for kinds in (True, False):
-        many = [len(_mined(planted(seed, n, kinds=kinds), seed)[2].segments) for seed in seeds]
+        many = [
+            len(_mined(planted(seed, n, kinds=kinds), seed).segments.segments) for seed in seeds
+        ]
         wrong = [abs(one - 2) if kinds else one for one in many]
         name = "two kinds of people" if kinds else "one kind"
         _line(name, [one == 2 for one in many], wrong)
@@ -172,9 +170,10 @@ def _of_accounts(seed: int, n: int, account: int, known: bool) -> tuple[bool, bo
         alone = np.arange(n).astype(str).astype(object)
         return acts if known else replace(acts, cluster=alone)
 
-    paths, stalls, _ = _mined(taken(planted(seed, n, account=account)), seed)
-    kinds = _mined(taken(planted(seed, n, account=account, kinds=True)), seed)[2]
-    return any(one.told for one in paths), any(one.told for one in stalls), kinds.p < 0.05
+    plain = _mined(taken(planted(seed, n, account=account)), seed)
+    kinds = _mined(taken(planted(seed, n, account=account, kinds=True)), seed).segments
+    told = [any(one.told for one in some) for some in (plain.paths, plain.stalls)]
+    return told[0], told[1], kinds.p < 0.05
 
 
 if __name__ == "__main__":

@@ -51,8 +51,12 @@ class FoundSegments:
     told: bool = False  # among the findings: groups reach it otherwise
 
 
-def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator) -> FoundSegments:
-    """Kinds of contacts by what they did in their first days.
+def behaviour_segments(
+    acts: EpisodeActs, days: float, rng: np.random.Generator
+) -> tuple[FoundSegments, IntArray]:
+    """Kinds of contacts by what they did in their first days, and the kind of each episode, [e].
+
+    The kind is -1 where an episode is in none.
 
     Args:
         acts: of all episodes; those that were not watched so long, or ended before, are left out.
@@ -60,7 +64,7 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
         rng: draws resamples and the k-means' starts.
     """
     there = np.flatnonzero((acts.watched > days) & (acts.reached > days))
-    nothing = FoundSegments(0.0, 0.0, (), 1.0, days)
+    nothing = FoundSegments(0.0, 0.0, (), 1.0, days), np.full(len(acts), -1)
     if there.size < _FEWEST:
         return nothing
     if there.size > _MOST:
@@ -81,7 +85,8 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
     group = _nearest(points, _centres(points, k, rng))
     small = np.bincount(group, minlength=k).min() < _SMALLEST * len(group)
     if stability < _STABLE or stability - shuffled < _BEYOND or small:
-        return FoundSegments(stability, shuffled, (), 1.0, days)
+        return FoundSegments(stability, shuffled, (), 1.0, days), nothing[1]
+    group = np.argsort(np.argsort(-np.bincount(group, minlength=k), kind="stable"))[group]
     leaves = np.minimum(acts.reached, acts.watched)[there]
     won = (acts.reached <= acts.watched)[there]
     came = np.where(won, 0, NOTHING)
@@ -95,10 +100,12 @@ def behaviour_segments(acts: EpisodeActs, days: float, rng: np.random.Generator)
                 if varied[place]
             },
         )
-        for one in np.argsort(-np.bincount(group, minlength=k))
+        for one in range(k)  # the largest first
     )
     p = clustered_log_rank((np.full(len(there), days), leaves), won, group, cluster).p
-    return FoundSegments(stability, shuffled, segments, p, days)
+    of_each = np.full(len(acts), -1)
+    of_each[there] = group
+    return FoundSegments(stability, shuffled, segments, p, days), of_each
 
 
 def adjusted_rand(one: IntArray, other: IntArray) -> float:

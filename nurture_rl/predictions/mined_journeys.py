@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nurture_rl.predictions.behaviour_segments import FoundSegments, behaviour_segments
+from nurture_rl.predictions.contact_groups import ContactGroups
 from nurture_rl.predictions.episode_acts import EpisodeActs
 from nurture_rl.predictions.frequent_paths import FrequentPath, frequent_paths
+from nurture_rl.predictions.stage_readiness import StageReadiness, stage_readiness
+from nurture_rl.predictions.stage_waits import StageWait
 from nurture_rl.predictions.stall_points import StallPoint, stall_points
 from nurture_rl.simulator.gap.false_findings import few_false
+
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,22 @@ class MiningConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What was looked for in a log, findings first."""
+
+    paths: tuple[FrequentPath, ...]
+    stalls: tuple[StallPoint, ...]
+    segments: FoundSegments
+    by: str  # what readiness is told by, in words
+    readiness: tuple[StageReadiness, ...]
+
+    @property
+    def told_paths(self) -> tuple[FrequentPath, ...]:
+        """Paths that are findings."""
+        return tuple(one for one in self.paths if one.told)
+
+
+@dataclass(frozen=True, slots=True)
 class MinedJourneys:
     """The findings of a log."""
 
@@ -36,23 +59,19 @@ class MinedJourneys:
     episodes: int
     reached: int  # of them, that reached the north star
     acts: tuple[str, ...]  # signals that people make
-    paths: tuple[FrequentPath, ...]
-    stalls: tuple[StallPoint, ...]
-    segments: FoundSegments
+    findings: Findings
     false: float  # of the configuration
     days: float
     length: float  # days of an episode
 
-    @property
-    def told_paths(self) -> tuple[FrequentPath, ...]:
-        """Paths that are findings."""
-        return tuple(one for one in self.paths if one.told)
-
 
 def mined(
-    acts: EpisodeActs, config: MiningConfig
-) -> tuple[list[FrequentPath], list[StallPoint], FoundSegments]:
-    """Paths, stall points and segments, findings first.
+    acts: EpisodeActs,
+    config: MiningConfig,
+    waits: Callable[[float], Sequence[StageWait]] = lambda _: (),
+    asked: ContactGroups | None = None,
+) -> Findings:
+    """Paths, stall points, kinds of contacts and how ready each is.
 
     Everything is tested together, so that of all that is told a share is false at most, in the mean
     (Benjamini and Hochberg 1995).
@@ -60,23 +79,37 @@ def mined(
     Args:
         acts: of all episodes.
         config: what is looked for.
+        waits: in the stages of the journey, from a day of the episode on.
+        asked: groups by which readiness is told; None: by the kinds that are found.
     """
     rng = np.random.default_rng(config.seed)
     _, cluster = np.unique(acts.cluster.astype(str), return_inverse=True)
     heads = rng.random(int(cluster.max(initial=-1)) + 1) < 0.5
     paths = frequent_paths(acts, heads[cluster], config.share)
     stalls = stall_points(acts, config.days)
-    kinds = behaviour_segments(acts, config.early, rng)
-    chances = [one.p for one in paths] + [one.p for one in stalls]
+    kinds, kind = behaviour_segments(acts, config.early, rng)
+    groups = asked or _groups(kinds, kind)
+    stages = stage_readiness(waits(groups.from_day), groups, config.days)
+    chances = [one.p for one in paths] + [one.p for one in stalls] + [one.p for one in stages]
     sure = iter(few_false([*chances, kinds.p], config.false))
     paths = [replace(one, told=next(sure)) for one in paths]
     stalls = [replace(one, told=next(sure) and one.stays > one.others) for one in stalls]
-    kinds = replace(kinds, told=next(sure))
-    return (
-        sorted(paths, key=lambda one: (not one.told, one.p, one.steps)),
-        sorted(stalls, key=lambda one: (not one.told, one.others - one.stays)),
-        kinds,
+    stages = [replace(one, told=next(sure)) for one in stages]
+    return Findings(
+        tuple(sorted(paths, key=lambda one: (not one.told, one.p, one.steps))),
+        tuple(sorted(stalls, key=lambda one: (not one.told, one.others - one.stays))),
+        replace(kinds, told=next(sure)),
+        groups.by,
+        tuple(stages),
     )
+
+
+def _groups(kinds: FoundSegments, kind: IntArray) -> ContactGroups:
+    """The kinds as groups; where there are none all contacts are one."""
+    if not kinds.segments:
+        return ContactGroups("nothing: no kinds were found", kind * 0, ("all contacts",), 0.0)
+    names = tuple(f"Kind {place}" for place in range(1, len(kinds.segments) + 1))
+    return ContactGroups("kind of contact", kind, names, kinds.days)
 
 
 def feature_text(found: MinedJourneys) -> str:
@@ -90,13 +123,13 @@ def feature_text(found: MinedJourneys) -> str:
         f"# contacts did by themselves, no effects; {found.false:.0%} of the paths may be false.",
         f"extends: {found.journey}",
     ]
-    if not found.told_paths:
+    if not found.findings.told_paths:
         return "\n".join([*lines, "# No path was found that the north star follows otherwise.", ""])
-    names = ["_then_".join(one.steps) for one in found.told_paths]
+    names = ["_then_".join(one.steps) for one in found.findings.told_paths]
     lines.append("signals:")
     lines += [f"  {name}: {{type: {name}}}" for name in names]
     lines.append("paths:")
-    for name, one in zip(names, found.told_paths, strict=True):
+    for name, one in zip(names, found.findings.told_paths, strict=True):
         steps = ", ".join(one.steps)
         lines.append(f"  # {one.share:.1%} of the episodes; it follows {one.ratio:.2f} times")
         lines.append(

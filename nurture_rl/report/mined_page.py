@@ -12,6 +12,7 @@ from nurture_rl.report import drawing
 from nurture_rl.report.drawing import inline
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import Bounded, count, percent, shown
+from nurture_rl.report.readiness_parts import readiness_picture, readiness_table
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
 
@@ -27,16 +28,21 @@ NOTE = (
 
 def mined_page(found: MinedJourneys) -> str:
     """The page; the same findings give the same bytes."""
+    stages = found.findings.readiness
     return page(
         "mined_page.html.j2",
         _title(found),
         subtitle=_subtitle(found),
         answers=answers(found),
-        figure=Markup(inline(_picture(found.paths[:_SHOWN]))) if found.paths else None,
+        figure=Markup(inline(_picture(found.findings.paths[:_SHOWN])))
+        if found.findings.paths
+        else None,
         note=NOTE,
         paths=_paths(found),
         stalls=_stalls(found),
         segments=_segments(found),
+        readiness=_readiness(found),
+        readiness_figure=Markup(inline(readiness_picture(stages))) if stages else None,
     )
 
 
@@ -45,7 +51,7 @@ def mined_markdown(found: MinedJourneys) -> str:
     lines = [f"# {_title(found)}", "", _subtitle(found), ""]
     lines += [f"- **{question}** {answer}" for question, answer in answers(found)]
     lines += ["", NOTE]
-    for table in (_paths(found), _stalls(found), _segments(found)):
+    for table in (_paths(found), _stalls(found), _segments(found), _readiness(found)):
         lines += grid(table) if table.rows else []
     return "\n".join(lines) + "\n"
 
@@ -54,11 +60,11 @@ def answers(found: MinedJourneys) -> list[tuple[str, str]]:
     """The first screen."""
     paths = [
         f"{_said(one)} ({shown(one.ratio)} times as often)"
-        for one in found.told_paths
+        for one in found.findings.told_paths
         if one.ratio > 1.0
     ][:3]
-    stalls = [f"`{one.act}`" for one in found.stalls if one.told][:3]
-    kinds = found.segments
+    stalls = [f"`{one.act}`" for one in found.findings.stalls if one.told][:3]
+    kinds = found.findings.segments
     if kinds.segments:
         stable = f"{len(kinds.segments)} kinds, found again with an agreement of"
         groups = f"{stable} {shown(kinds.stability)} (1 is always, 0 is chance)."
@@ -79,12 +85,27 @@ def answers(found: MinedJourneys) -> list[tuple[str, str]]:
             else "Nowhere more than elsewhere, as far as can be told.",
         ),
         ("What kinds of contacts are there?", groups),
+        ("Who is ready for the next stage?", _ready(found)),
         (
             "What comes of it?",
             "`mined.yaml` beside this page has the told paths as features of a journey; "
             "read it, and add what the journey is to know.",
         ),
     ]
+
+
+def _ready(found: MinedJourneys) -> str:
+    stages = [one for one in found.findings.readiness if one.told]
+    if not stages:
+        return f"Nobody more than others, as far as can be told by {found.findings.by}."
+    parts = []
+    for stage in stages[:3]:
+        soon, late = (pick(stage.segments, key=lambda one: one.weekly) for pick in (max, min))
+        parts.append(
+            f"in {stage.stage}: {soon.segment} ({shown(soon.weekly)} next stages a week), "
+            f"{late.segment} least ({shown(late.weekly)})"
+        )
+    return f"By {found.findings.by}, {'; '.join(parts)}."
 
 
 def _title(found: MinedJourneys) -> str:
@@ -110,10 +131,10 @@ def _paths(found: MinedJourneys) -> Table:
             f"{one.p:.2g}",
             "yes" if one.told else "no",
         )
-        for one in found.paths[:_SHOWN]
+        for one in found.findings.paths[:_SHOWN]
     )
     head = ("Path", "Episodes", "Median days", "North star, times as often", "p", "Finding")
-    left = len(found.paths) - len(rows)
+    left = len(found.findings.paths) - len(rows)
     more = f"; {left} less sure ones are in the record" if left else ""
     caption = f"Paths from the surest on, tested on contacts they were not found in{more}"
     return Table(caption, head, rows, frozenset({5}))
@@ -129,7 +150,7 @@ def _stalls(found: MinedJourneys) -> Table:
             f"{one.p:.2g}",
             "yes" if one.told else "no",
         )
-        for one in found.stalls
+        for one in found.findings.stalls
     )
     head = ("After", "Episodes", "Nothing follows", "After all others", "p", "Finding")
     caption = f"Contacts for whom nothing follows an act within {found.days:g} days"
@@ -137,7 +158,7 @@ def _stalls(found: MinedJourneys) -> Table:
 
 
 def _segments(found: MinedJourneys) -> Table:
-    kinds = found.segments
+    kinds = found.findings.segments
     names = list(kinds.segments[0].means) if kinds.segments else []
     rows = (
         ("share of the contacts", *(percent(one.share) for one in kinds.segments)),
@@ -149,6 +170,10 @@ def _segments(found: MinedJourneys) -> Table:
     finding = "a finding" if kinds.told else "no finding"
     told = f"{caption}; p {kinds.p:.2g} that all kinds reach it alike, {finding}"
     return Table(told, head, rows if names else ())
+
+
+def _readiness(found: MinedJourneys) -> Table:
+    return readiness_table(found.findings.readiness, found.findings.by, found.days)
 
 
 def _picture(paths: tuple[FrequentPath, ...]) -> bytes:

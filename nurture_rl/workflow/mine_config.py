@@ -18,3 +18,5 @@ class MineConfig(RunConfig):
     false: float = 0.1  # share of the told findings that may be false, in the mean, in (0, 1)
     days: float = 7.0  # in which something follows an act, or contacts stay there, > 0
     early: float = 7.0  # first days of an episode by which contacts are grouped, > 0
+    # attribute of the contacts by which their readiness is told; null: the kinds that are found
+    by: str | None = None

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from nurture_envs.journey import Journey
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import ConfigError
+from nurture_rl.predictions.contact_groups import groups_by_attribute
 from nurture_rl.predictions.episode_acts import episode_acts
 from nurture_rl.predictions.log_episodes import episodes_of
 from nurture_rl.predictions.mined_journeys import (
@@ -23,6 +24,7 @@ from nurture_rl.predictions.mined_journeys import (
     feature_text,
     mined,
 )
+from nurture_rl.predictions.stage_waits import stage_waits
 from nurture_rl.report.mined_page import mined_markdown, mined_page
 from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
@@ -73,32 +75,43 @@ def mine(config: DictConfig) -> VerbResult:
             "journey": journey.resolved,
             "log": [at_us, until, zone],
             "wanted": asdict(wanted),
+            "by": run.by,
         }
         read = partial(known_log, ingested, journey, at_us, until, zone)
-        work = partial(_written, read, journey, ingested.name, wanted)
+        work = partial(_written, read, journey, ingested.name, wanted, run.by)
         folder = pipeline.workshop.stage("mine", inputs, work)
-        found = read_record(folder / RECORD, MinedJourneys)
-        _track(tracked, found, folder)
+        record = read_record(folder / RECORD, MinedJourneys)
+        _track(tracked, record, folder)
+    found = record.findings
     for path in found.told_paths:
         say(f"path: {', then '.join(path.steps)}: {path.ratio:.2f} times as often afterwards")
     for stall in (one for one in found.stalls if one.told):
         say(f"stall: after {stall.act} {stall.stays:.0%} stay, {stall.others:.0%} elsewhere")
+    for stage in (one for one in found.readiness if one.told):
+        say(f"readiness: in {stage.stage} contacts differ by {found.by}")
     say(f"segments: {len(found.segments.segments) or 'none that are stable'}")
     made: dict[str, Any] = {"features": folder / FEATURES, "report": folder / PAGE}
     made["paths"] = len(found.told_paths)
     for key, value in made.items():
         say(f"  {key}: {value}")
-    anything = found.told_paths or any(one.told for one in found.stalls)
-    return VerbResult(made, 0 if anything or found.segments.segments else NOTHING_FOUND)
+    told = [one.told for one in found.stalls] + [one.told for one in found.readiness]
+    anything = found.told_paths or any(told) or found.segments.segments
+    return VerbResult(made, 0 if anything else NOTHING_FOUND)
 
 
 def _written(
-    read: Callable[[], KnownLog], journey: Journey, name: str, wanted: MiningConfig, out: Path
+    read: Callable[[], KnownLog],
+    journey: Journey,
+    name: str,
+    wanted: MiningConfig,
+    by: str | None,
+    out: Path,
 ) -> None:
     log = read()
     episodes = episodes_of(log.binned, log.clusters, log.wide, log.as_of_us)
+    asked = None if by is None else groups_by_attribute(by, log.binned.contacts, episodes)
     acts = episode_acts(log.binned, episodes, log.wide)
-    paths, stalls, segments = mined(acts, wanted)
+    waits = partial(stage_waits, log.binned, episodes, log.wide)
     found = MinedJourneys(
         title=journey.title,
         journey=journey.name,
@@ -108,9 +121,7 @@ def _written(
         episodes=len(acts),
         reached=int((acts.reached <= acts.watched).sum()),
         acts=acts.names,
-        paths=tuple(paths),
-        stalls=tuple(stalls),
-        segments=segments,
+        findings=mined(acts, wanted, waits, asked),
         false=wanted.false,
         days=wanted.days,
         length=acts.length,
@@ -124,10 +135,11 @@ def _written(
 def _track(tracked: Run, found: MinedJourneys, folder: Path) -> None:
     numbers: dict[str, float] = {
         "mine.episodes": found.episodes,
-        "mine.paths": len(found.told_paths),
-        "mine.stalls": sum(one.told for one in found.stalls),
-        "mine.segments": len(found.segments.segments),
-        "mine.stability": found.segments.stability,
+        "mine.paths": len(found.findings.told_paths),
+        "mine.stalls": sum(one.told for one in found.findings.stalls),
+        "mine.segments": len(found.findings.segments.segments),
+        "mine.stability": found.findings.segments.stability,
+        "mine.readiness": sum(one.told for one in found.findings.readiness),
     }
     tracked.metrics(0, numbers)
     for name in (PAGE, "mined.md", RECORD, FEATURES):

@@ -58,22 +58,22 @@ def test_the_ratio_is_that_of_the_log_rank_test() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_planted_path_is_found_and_none_where_none_is(seed: int) -> None:
-    paths, _, _ = mined(planted(seed, 2500, path=6.0), CONFIG)
+    paths = mined(planted(seed, 2500, path=6.0), CONFIG).paths
     assert paths[0].told
     assert paths[0].steps in (("a", "b"), ("b", "a"))
     found = {path.steps: path for path in paths}
     assert found["a", "b"].lower > 1.5
     assert found["b", "a"].upper < 1.0
-    paths, _, _ = mined(planted(seed, 2500), CONFIG)
+    paths = mined(planted(seed, 2500), CONFIG).paths
     assert not any(path.told for path in paths)
 
 
 def test_a_planted_stall_is_found_and_none_where_none_is() -> None:
-    _, found, _ = mined(planted(1, 1200, stall=True), CONFIG)
+    found = mined(planted(1, 1200, stall=True), CONFIG).stalls
     assert [one.act for one in found if one.told] == ["d"]
     assert found[0].stays > 0.5 > found[0].others
     assert found[0].lower < found[0].stays < found[0].upper
-    assert not any(one.told for one in mined(planted(1, 1200), CONFIG)[1])
+    assert not any(one.told for one in mined(planted(1, 1200), CONFIG).stalls)
 
 
 def test_who_is_no_longer_watched_counts_by_the_days_that_were() -> None:
@@ -89,15 +89,15 @@ def test_who_is_no_longer_watched_counts_by_the_days_that_were() -> None:
 
 
 def test_planted_kinds_are_found_and_none_where_none_are() -> None:
-    found = behaviour_segments(planted(2, 800, kinds=True), 14.0, np.random.default_rng(0))
+    found = behaviour_segments(planted(2, 800, kinds=True), 14.0, np.random.default_rng(0))[0]
     assert len(found.segments) == 2
     assert found.stability > 0.9
     assert all(0.45 < one.share < 0.55 for one in found.segments)
     one, other = found.segments
     assert (one.means["a"] > one.means["c"]) != (other.means["a"] > other.means["c"])
-    none = behaviour_segments(planted(2, 800), 14.0, np.random.default_rng(0))
+    none = behaviour_segments(planted(2, 800), 14.0, np.random.default_rng(0))[0]
     assert none.segments == ()
-    few = behaviour_segments(planted(2, 50, kinds=True), 14.0, np.random.default_rng(0))
+    few = behaviour_segments(planted(2, 50, kinds=True), 14.0, np.random.default_rng(0))[0]
     assert few.segments == ()
 
 
@@ -117,7 +117,6 @@ def test_few_of_what_is_told_is_false() -> None:
 
 
 def findings(acts: EpisodeActs, names: tuple[str, ...]) -> MinedJourneys:
-    paths, stalls, segments = mined(replace(acts, names=names), CONFIG)
     return MinedJourneys(
         title="Leads",
         journey="inbound_lead",
@@ -127,9 +126,7 @@ def findings(acts: EpisodeActs, names: tuple[str, ...]) -> MinedJourneys:
         episodes=len(acts),
         reached=int(np.isfinite(acts.reached).sum()),
         acts=names,
-        paths=tuple(paths),
-        stalls=tuple(stalls),
-        segments=segments,
+        findings=mined(replace(acts, names=names), CONFIG),
         false=0.1,
         days=7.0,
         length=acts.length,
