@@ -25,7 +25,7 @@ _POINTS = 28  # of a curve
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
+class ReadinessPoint:
     """A chance by some day."""
 
     day: float
@@ -41,10 +41,10 @@ class SegmentReadiness:
     segment: str
     episodes: int  # that were in the stage
     weekly: float  # hazard: next stages entered per week in the stage
-    curve: tuple[CurvePoint, ...]  # chance to have entered a next stage, by day
+    curve: tuple[ReadinessPoint, ...]  # chance to have entered a next stage, by day
     into: dict[str, float]  # what comes first, by the curve's end: next stages, and leaving
 
-    def by(self, day: float) -> CurvePoint | None:
+    def by(self, day: float) -> ReadinessPoint | None:
         """The last point up to a day; None where nothing is told so early."""
         return next((one for one in reversed(self.curve) if one.day <= day + 1e-9), None)
 
@@ -102,7 +102,7 @@ def _of_segment(wait: StageWait, name: str, days: float) -> SegmentReadiness:
 
 def _curve(
     days: FloatArray, kind: IntArray, cluster: IntArray, told: float
-) -> Iterator[CurvePoint]:
+) -> Iterator[ReadinessPoint]:
     """Points while enough accounts are watched: evenly, and at one day that is asked for."""
     last = float(days.max(initial=0.0))
     for day in sorted({*np.linspace(0.0, last, _POINTS + 1)[1:].tolist(), told}):
@@ -112,4 +112,4 @@ def _curve(
         found = incidence(days, kind, 0, day)
         error, _ = clustered_error(found.influence, cluster)
         low, high = interval(found.chance, error, len(np.unique(cluster[found.known])))
-        yield CurvePoint(day, found.chance, low, high)
+        yield ReadinessPoint(day, found.chance, low, high)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nurture_rl.predictions.stage_readiness import CurvePoint, SegmentReadiness, StageReadiness
+from nurture_rl.predictions.stage_readiness import ReadinessPoint, SegmentReadiness, StageReadiness
 from nurture_rl.report import drawing
 from nurture_rl.report.numbers import MISSING, count, percent, shown
 from nurture_rl.report.tables import Table
@@ -86,7 +86,7 @@ def _paint(axes: Axes, stage: StageReadiness) -> None:
     axes.set_xlabel("days in the stage")
 
 
-def _chance(point: CurvePoint | None, days: float) -> str:
+def _chance(point: ReadinessPoint | None, days: float) -> str:
     if point is None:
         return MISSING
     told = f"{percent(point.chance)} [{percent(point.lower)}, {percent(point.upper)}]"
