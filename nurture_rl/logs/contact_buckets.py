@@ -56,11 +56,8 @@ class ContactBuckets:
         fields = [f for f in raw_schema(TableKind.EVENTS) if f.name not in ("contact_id", "keys")]
         self._schema = pa.schema([*fields, pa.field(_NUMBER, pa.int32())])
         count = int(self._bucket_of[-1]) + 1
-        # Many buckets get few rows of a part, for which lz4 is much the quicker.
-        self._spills = [
-            Spill(folder / f"bucket-{i}.arrow", self._schema, "lz4") for i in range(count)
-        ]
-        for part in in_turn(self._scattered, events.parts()):
+        self._spills = [Spill(folder / f"bucket-{i}.arrow", self._schema) for i in range(count)]
+        for part in in_turn(lambda i: self._scattered(events.part(i)), events.parts()):
             self.last_us = max(self.last_us, part.last_us)
             start = 0
             for spill, end in zip(self._spills, part.ends.tolist(), strict=True):
@@ -79,7 +76,7 @@ class ContactBuckets:
     def _scattered(self, part: NamedPart) -> _Scattered:
         number = self._place[part.contact]
         bucket = self._bucket_of[number]
-        order = np.argsort(bucket, kind="stable") if self._bucket_of[-1] else slice(None)
+        order = _grouped(bucket) if self._bucket_of[-1] else slice(None)
         rows = part.rows.take(pa.array(part.kept[order]))
         changed = {
             "recorded_at": pa.array(part.known_us[order]).cast(UTC_TIME),
@@ -92,13 +89,21 @@ class ContactBuckets:
 
     def _ordered(self, spill: Spill) -> pa.Table:
         """The rows of a bucket in order; gives its room back."""
-        rows = pa.concat_tables([table for _, _, table in spill.parts()]).combine_chunks()
+        rows = spill.whole().combine_chunks()
         spill.remove()
         number = np.asarray(rows[_NUMBER]).astype(np.int64)
-        order = np.lexsort((np.asarray(rows["occurred_at"].cast(pa.int64())), number))
+        by_time = np.argsort(np.asarray(rows["occurred_at"].cast(pa.int64())))
+        order = by_time[_grouped(number[by_time])]
         names = self._contacts.take(pa.array(number[order]))
         rows = rows.drop_columns([_NUMBER]).take(pa.array(order))
         return rows.add_column(0, pa.field("contact_id", pa.string()), names)
+
+
+def _grouped(numbers: IntArray) -> IntArray:
+    """The order that puts equal numbers together, ascending, and else changes nothing, [n]."""
+    small = numbers - numbers.min()
+    # NumPy sorts numbers of 16 bits several times as fast as wider ones.
+    return np.argsort(small.astype(np.min_scalar_type(int(small.max()))), kind="stable")
 
 
 def _buckets(counts: IntArray) -> IntArray:

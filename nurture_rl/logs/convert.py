@@ -18,6 +18,7 @@ from nurture_rl.logs.quarantine import first_reason, reason_where
 from nurture_rl.logs.schema import UTC_TIME, WALL_TIME
 
 _SECOND = len("2026-03-01T10:00:00")  # characters up to the second
+_SHORTEST = _SECOND + len("Z")
 _CLOCK = r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
 _NAIVE = rf"^([1-9]\d{{3}}-\d{{2}}-\d{{2}}|{_CLOCK})$"
@@ -25,6 +26,7 @@ YEARS = (1900, 2199)  # clocks of no zone can be asked for much before or after
 _FIRST, _AFTER_LAST = (
     pa.scalar(datetime(year, 1, 1), WALL_TIME) for year in (YEARS[0], YEARS[1] + 1)
 )
+_FOUR_DIGITS = pa.scalar(datetime(1000, 1, 2), WALL_TIME)  # of a year, in any zone
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INTEGER = r"^[+-]?\d{1,18}$"
 _OBJECTS = (pa.types.is_string, pa.types.is_struct, pa.types.is_map)
@@ -130,6 +132,9 @@ def _read_time(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     expected = "an ISO-8601 time with Z or an offset" if zoned else "a local ISO-8601 time, no zone"
     if not pa.types.is_string(column.type):
         return _all_wrong(name, column, target, expected)
+    usual = _usual_times(column) if zoned else None
+    if usual is not None:
+        return _good(usual)
     fits = pc.match_substring_regex(column, _ZONED if zoned else _NAIVE)
     values = _parse_times(pc.if_else(fits, column, pa.scalar(None, pa.string())), target)
     wrong = _wrong_cells(name, column, values, expected)
@@ -143,6 +148,21 @@ def _without_zone(name: str, bad: pa.Array, text: pa.Array) -> pa.Array:
     return reason_where(
         bad, f"time without zone: {name} '", text, "' could be any zone; write Z or an offset"
     )
+
+
+def _usual_times(text: pa.Array) -> pa.Array | None:
+    """UTC times to the second at least, where Arrow can tell that all of them are; else None.
+
+    As long as `_SHORTEST` is no other text that Arrow takes for a time in a zone.
+    """
+    if (pc.min(pc.binary_length(text)).as_py() or 0) < _SHORTEST:
+        return None
+    try:
+        times = text.cast(UTC_TIME)
+    except pa.ArrowInvalid:
+        return None
+    early = pc.any(pc.less(times.cast(WALL_TIME), _FOUR_DIGITS)).as_py()
+    return None if early else times
 
 
 def _parse_times(text: pa.Array, target: pa.DataType) -> pa.Array:
@@ -180,10 +200,7 @@ def _to_number(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     wide = pa.int64() if whole else pa.float64()
     numeric = pa.types.is_integer(column.type) or (not whole and _is_fraction(column.type))
     if pa.types.is_string(column.type):
-        fits = pc.match_substring_regex(column, _INTEGER if whole else _NUMBER)
-        text = pc.if_else(fits, column, pa.scalar(None, pa.string()))
-        # Arrow reads no leading plus sign.
-        given = pc.utf8_ltrim(text, characters="+").cast(wide)
+        given = _read_number(column, _INTEGER if whole else _NUMBER, wide)
     elif numeric:
         given = column.cast(wide, safe=False)
     else:
@@ -191,6 +208,19 @@ def _to_number(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     fits = _fits_32_bits(given) if whole else pc.is_finite(given)
     values = pc.if_else(fits, given, pa.scalar(None, wide)).cast(target)
     return _wrong_cells(name, column, values, expected)
+
+
+def _read_number(column: pa.Array, pattern: str, wide: pa.DataType) -> pa.Array:
+    """The numbers of texts; null, or not finite, where a text is none."""
+    if pa.types.is_floating(wide):
+        try:
+            return column.cast(wide)  # Arrow takes no other text for a finite fraction
+        except pa.ArrowInvalid:
+            pass
+    fits = pc.match_substring_regex(column, pattern)
+    text = pc.if_else(fits, column, pa.scalar(None, pa.string()))
+    # Arrow reads no leading plus sign.
+    return pc.utf8_ltrim(text, characters="+").cast(wide)
 
 
 def _fits_32_bits(values: pa.Array) -> pa.Array:
@@ -205,7 +235,11 @@ def _to_list(name: str, column: pa.Array, target: pa.DataType) -> Converted:
     expected = f"a list of {target.value_type} without gaps"
     if pa.types.is_string(column.type):
         decode = _list_reader(target.value_type)
-        values = pa.array([decode(cell) for cell in column.to_pylist()], target)
+        said = np.flatnonzero(np.asarray(column.is_valid()))
+        lists = pa.array(map(decode, column.take(pa.array(said)).to_pylist()), target)
+        place = np.full(len(column), -1)
+        place[said] = np.arange(said.size)
+        values = lists.take(pa.array(place, mask=place < 0))
         return _wrong_cells(name, column, values, expected)
     if not _is_list_of(column.type, target.value_type):
         return _all_wrong(name, column, target, expected)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.logs.byte_window import BLOCK_BYTES, ByteWindow, opened
 from nurture_rl.logs.csv_records import decoded, read_header, read_some, require_text
+from nurture_rl.logs.in_turn import in_turn
 from nurture_rl.logs.quarantine import BadLine
 
 IntArray = NDArray[np.int64]
@@ -85,7 +87,7 @@ def csv_blocks(path: Path, delimiter: str = ",", size: int = BLOCK_BYTES) -> Ite
         reader = csv.reader(decoded(window.lines(), []), strict=True, delimiter=delimiter)
         shape = _Shape(read_header(reader, path.name), delimiter)
         yield _joined([], shape)
-        yield from _blocks(window, shape)
+        yield from in_turn(lambda made: made(), _blocks(window, shape))
 
 
 def read_csv(path: Path) -> CsvBlock:
@@ -99,25 +101,34 @@ def read_csv(path: Path) -> CsvBlock:
     return _joined([first, *others], _Shape(first.table.column_names, ","))
 
 
-def _blocks(window: ByteWindow, shape: _Shape) -> Iterator[CsvBlock]:
+def _blocks(window: ByteWindow, shape: _Shape) -> Iterator[Callable[[], CsvBlock]]:
+    """What makes each block; they may be made side by side."""
     patience = _PATIENCE
     while window.fill():
         data = window.data[: _usual(window, shape) if shape.header else 0]
         extent = _short(_extent(data, window.line))
         if extent.starts.size:
             data = data[: extent.ends[-1]]
-            window.skip(len(data), data.count(b"\n"))
-            yield _joined(_parsed(data, extent, shape), shape)
+            window.skip(len(data), np.count_nonzero(_letters(data) == _LINE_FEED))
+            yield partial(_made, data, extent, shape)
             patience = max(_PATIENCE, patience // 2)
         else:
-            yield _one_by_one(window, shape, patience)
+            yield partial(replace, _one_by_one(window, shape, patience))
             patience *= 2
+
+
+def _made(data: bytes, extent: _Extent, shape: _Shape) -> CsvBlock:
+    return _joined(_parsed(data, extent, shape), shape)
+
+
+def _letters(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)
 
 
 def _usual(window: ByteWindow, shape: _Shape) -> int:
     """How many bytes hold whole records with nothing unusual in their quotes and line ends."""
     data = window.data
-    letters = np.frombuffer(data, np.uint8)
+    letters = _letters(data)
     quotes = np.flatnonzero(letters == _QUOTE)
     limit = min(_wrong_quote(data, quotes, shape.delimiter), _lone_return(data))
     if window.ended and limit == len(data) and quotes.size % 2 == 0:
@@ -143,7 +154,7 @@ def _wrong_quote(data: bytes, quotes: IntArray, delimiter: str) -> int:
 
 def _lone_return(data: bytes) -> int:
     """Where a carriage return is not followed by a line feed; else the end."""
-    if data.count(b"\r") == data.count(b"\r\n"):
+    if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return len(data)
     letters = np.frombuffer(data + b"\0", np.uint8)
     returns = np.flatnonzero(letters == _RETURN)
@@ -152,7 +163,7 @@ def _lone_return(data: bytes) -> int:
 
 def _extent(data: bytes, line: int) -> _Extent:
     """The records of usual bytes, the first of which begins on line `line`."""
-    letters = np.frombuffer(data, np.uint8)
+    letters = _letters(data)
     feeds = np.flatnonzero(letters == _LINE_FEED)
     outside = np.searchsorted(np.flatnonzero(letters == _QUOTE), feeds) % 2 == 0
     ends = feeds[outside] + 1

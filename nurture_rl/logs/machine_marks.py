@@ -31,6 +31,7 @@ BURST_SECONDS = 10.0  # within so long
 # A log of whole minutes or days cannot tell seconds: not judged by them where so large a share of
 # its mails went out at second 0.
 _COARSE = 0.95
+_READ = ["contact_id", "type", "occurred_at", "message_id", "decision_id"]  # beside properties
 _SECOND = 1_000_000
 # Of what says itself what it is. Proxies of mailboxes open mails; for clicks they are no sign.
 _ROBOT = (
@@ -75,10 +76,10 @@ def mark_machines(events: pa.Table, tells_seconds: bool | None = None) -> Marked
     rows = np.flatnonzero(looked.to_numpy(zero_copy_only=False))
     if not len(rows):
         return MarkedEvents(events, {})
-    some = events.take(pa.array(rows))
+    some = events.select([*_READ, "properties"]).take(pa.array(rows))
     is_click = np.asarray(pc.equal(some["type"], "click"))
     told = _Told.of(some["properties"].combine_chunks())
-    mails = events.filter(pc.is_in(kinds, pa.array(["sent", "delivered"])))
+    mails = events.select(_READ).filter(pc.is_in(kinds, pa.array(["sent", "delivered"])))
     mail_of, after, is_known = _since_mail(some, mails)
     by = np.full(len(rows), None, object)
     limit = np.where(is_click, CLICK_SECONDS, OPEN_SECONDS) * _SECOND
@@ -147,19 +148,32 @@ class _Told:
             _matches(agent, _ROBOT),
             _matches(agent, _PROXY),
             _matches(text_in(properties, "method"), "(?i)^head$"),
-            _matches(properties, r'"trap"\s*:\s*true'),
+            _is_trap(properties),
         )
 
 
 def text_in(properties: pa.Array, name: str) -> pa.Array:
     """A text of JSON objects, null where there is none."""
-    if not pc.any(pc.match_substring(properties, f'"{name}"')).as_py():
-        return pa.nulls(len(properties), pa.string())  # looking for a pattern takes much longer
+    if not _holds(properties, name):
+        return pa.nulls(len(properties), pa.string())
     pattern = rf'"{name}"\s*:\s*"(?P<said>(?:[^"\\]|\\.)*)"'
     return pc.struct_field(pc.extract_regex(properties, pattern), "said")
 
 
+def _is_trap(properties: pa.Array) -> Bools:
+    if not _holds(properties, "trap"):
+        return np.zeros(len(properties), np.bool_)
+    return _matches(properties, r'"trap"\s*:\s*true')
+
+
+def _holds(properties: pa.Array, name: str) -> bool:
+    """Whether a name is in any text: looking for a pattern takes much longer."""
+    return bool(pc.any(pc.match_substring(properties, f'"{name}"')).as_py())
+
+
 def _matches(texts: pa.Array, pattern: str) -> Bools:
+    if texts.null_count == len(texts):
+        return np.zeros(len(texts), np.bool_)
     found = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
     return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
@@ -170,14 +184,15 @@ def _since_mail(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints, Bools]:
     The mail's moment is the last delivery before the event, or else the last sending.
     """
     of, others = mails_of(some, mails)
-    at, sent = _times(some), _times(mails)
-    delivered = np.asarray(pc.equal(mails["type"], "delivered"))
-    began = np.full(len(some), -1, np.int64)
-    for which in (~delivered, delivered):  # a delivery says more
-        last = _last_before(of, at, others[which], sent[which])
-        began = np.where(last >= 0, last, began)
-    known = (began >= 0) & (of >= 0)
-    return of, np.where(known, at - began, 0), known
+    about, named = np.flatnonzero(of >= 0), np.flatnonzero(others >= 0)
+    at, sent = _times(some)[about], _times(mails)[named]
+    is_delivery = np.asarray(pc.equal(mails["type"], "delivered"))[named]
+    after = np.full(len(some), -1, np.int64)
+    for which in (~is_delivery, is_delivery):  # a delivery says more
+        last = _last_before(of[about], at, others[named][which], sent[which])
+        found = np.flatnonzero(last >= 0)
+        after[about[found]] = at[found] - last[found]
+    return of, after, after >= 0
 
 
 def mails_of(some: pa.Table, mails: pa.Table) -> tuple[Ints, Ints]:

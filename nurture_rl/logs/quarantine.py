@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +18,7 @@ IntArray = NDArray[np.int64]
 BROKEN = "broken episode"  # the kind of a row that is set aside for another's fault
 SHARED_ONLY = "shared keys only: each joins too many others, or people who are not the same"
 LONGEST_LINE = 100_000  # bytes of a line that cannot be read, of which all is kept
+_AT_ONCE = 1 << 14  # rows that are put into words at once
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -71,13 +72,13 @@ def sift(rows: pa.Table, kind: TableKind, reasons: pa.Array) -> tuple[pa.Table, 
     bad = np.flatnonzero(np.asarray(reasons.is_valid()))
     kept = rows.filter(reasons.is_null())
     refused = rows.take(bad)
-    content = refused.drop_columns([FILE_COLUMN, LINE_COLUMN]).to_pylist()
+    content = refused.drop_columns([FILE_COLUMN, LINE_COLUMN])
     columns = [
         refused[FILE_COLUMN].combine_chunks(),
         refused[LINE_COLUMN].combine_chunks(),
         pa.array([kind.value] * len(refused)),
         reasons.take(pa.array(bad)),
-        pa.array([_json_text(row) for row in content], pa.string()),
+        pa.array(map(_json_text, _rows_of(content)), pa.string()),
     ]
     return kept, pa.table(columns, schema=QUARANTINE)
 
@@ -113,6 +114,12 @@ def _words(part: str | pa.Array, rows: IntArray) -> pa.Array:
 def causes_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Kinds of problem with their counts, most frequent first; what follows from others last."""
     return sorted(counts.items(), key=lambda kind: (kind[0] == BROKEN, -kind[1]))
+
+
+def _rows_of(content: pa.Table) -> Iterator[dict[str, object]]:
+    """The rows as Python's own objects, of which memory holds few at a time."""
+    for some in content.to_batches(_AT_ONCE):
+        yield from some.to_pylist()
 
 
 def _json_text(row: dict[str, object]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +9,37 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-BoolArray = NDArray[np.bool_]
+_ALONE = pa.ipc.IpcReadOptions(use_threads=False)  # several threads read several parts
 
 
 class Spill:
     """Tables of one schema in a file: written once, then read in order as often as needed."""
 
-    def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Begin an empty file.
 
         Args:
             path: the file.
             schema: of the rows.
-            compression: `lz4` is quicker where parts are small, `zstd` takes less room.
 
         Raises:
             OSError: the disk refuses, here and on every other call.
         """
         self.schema = schema
+        self.places: list[slice] = []  # where each part stands among all rows
         self._path = path
-        self._lengths: list[int] = []
-        options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         self._writer = pa.ipc.new_file(str(path), schema, options=options)
 
     def __len__(self) -> int:
         """How many rows it holds."""
-        return sum(self._lengths)
+        return self.places[-1].stop if self.places else 0
 
     def add(self, rows: pa.Table) -> None:
         """Write some rows as one part; no rows make no part."""
         if len(rows):
             self._writer.write_batch(rows.combine_chunks().to_batches()[0])
-            self._lengths.append(len(rows))
+            self.places.append(slice(len(self), len(self) + len(rows)))
 
     def end(self) -> None:
         """No more rows come; from now on they can be read."""
@@ -51,23 +49,15 @@ class Spill:
         """Give the room back."""
         self._path.unlink()
 
-    def places(self) -> Iterator[slice]:
-        """Where each part stands among all rows."""
-        start = 0
-        for length in self._lengths:
-            yield slice(start, start + length)
-            start += length
+    def part(self, number: int) -> pa.Table:
+        """The rows of a part; several threads may read."""
+        with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source, options=_ALONE) as file:
+            return pa.table(file.get_batch(number))
 
-    def parts(self, chosen: BoolArray | None = None) -> Iterator[tuple[int, slice, pa.Table]]:
-        """Each part's number, place and rows.
-
-        Args:
-            chosen: parts without a chosen row are left out; None leaves none out, [rows].
-        """
-        with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source) as file:
-            for i, place in enumerate(self.places()):
-                if chosen is None or chosen[place].any():
-                    yield i, place, pa.table(file.get_batch(i))
+    def whole(self) -> pa.Table:
+        """All rows."""
+        with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source, options=_ALONE) as file:
+            return file.read_all()
 
 
 class SpilledNumbers:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nurture_rl.identity.resolve import Assignment
 from nurture_rl.logs.checks import check_events
-from nurture_rl.logs.duplicates import later_rows
+from nurture_rl.logs.duplicates import hashed, later_rows
 from nurture_rl.logs.in_turn import in_turn
 from nurture_rl.logs.machine_marks import are_exact, mail_minutes
 from nurture_rl.logs.namings import NamingIndex, distinct_namings, earliest
@@ -130,7 +130,7 @@ class SpilledEvents:
             chosen[np.flatnonzero(self._kept)[rows]] = True
             times = np.full(chosen.size, at_us)
         every = self._namings.namings()
-        places = list(self._spill.places())
+        places = self._spill.places
         first = earliest(
             (self._naming(i, chosen, place) for i, place in enumerate(places)),
             (times[place][chosen[place]] for place in places),
@@ -156,7 +156,7 @@ class SpilledEvents:
         if nobody.any():
             unnamed = [
                 nobody[place[self._naming(i, self._kept, part)]]
-                for i, part in enumerate(self._spill.places())
+                for i, part in enumerate(self._spill.places)
             ]
             rows = np.flatnonzero(self._kept)[np.concatenate(unnamed)]
             self._refuse(rows, pa.array([SHARED_ONLY] * rows.size, pa.string()))
@@ -179,33 +179,47 @@ class SpilledEvents:
         groups = 1 + int(repeated.sum()) // COMPARED
         schema = self._spill.schema.append(pa.field(_POSITION, pa.int64()))
         spills = [Spill(folder / f"repeated-{i}.arrow", schema) for i in range(groups)]
-        for _, place, rows in self._spill.parts(repeated):
-            rows = rows.append_column(_POSITION, pa.array(np.arange(place.start, place.stop)))
-            group = np.where(repeated[place], ids[place] % groups, -1)
+        for rows in self._chosen(repeated):
+            group = ids[np.asarray(rows[_POSITION])] % groups
             for i, spill in enumerate(spills):
                 spill.add(rows.filter(pa.array(group == i)))
-        later, reasons = [np.zeros(0, np.int64)], [pa.array([], pa.string())]
         for spill in spills:
             spill.end()
-            some = pa.concat_tables([schema.empty_table(), *(rows for _, _, rows in spill.parts())])
-            position = np.asarray(some[_POSITION])
-            found = later_rows(some.drop_columns(_POSITION), position, TableKind.EVENTS)
-            later.append(found[0])
-            reasons.append(found[1])
+            some = spill.whole()
             spill.remove()
-        order = np.argsort(np.concatenate(later))
-        told = pa.concat_arrays(reasons).take(pa.array(order))
-        self._refuse(np.concatenate(later)[order], told)
+            position = np.asarray(some[_POSITION])
+            some = some.drop_columns(_POSITION)
+            later, reasons = later_rows(some, position, TableKind.EVENTS)
+            refused = some.take(pa.array(np.searchsorted(position, later)))
+            self.quarantine.append(sift(refused, TableKind.EVENTS, reasons)[1])
+            self._kept[later] = False
 
     def _refuse(self, positions: IntArray, reasons: pa.Array) -> None:
+        """Put rows into quarantine, [n] ascending."""
         bad = np.zeros(self._kept.size, np.bool_)
         bad[positions] = True
-        for _, place, rows in self._spill.parts(bad):
-            first, end = np.searchsorted(positions, [place.start, place.stop])
-            some = rows.take(pa.array(positions[first:end] - place.start))
-            against = reasons.slice(first, end - first)
-            self.quarantine.append(sift(some, TableKind.EVENTS, against)[1])
+        told = 0
+        for rows in self._chosen(bad):
+            against = reasons.slice(told, len(rows))
+            told += len(rows)
+            rows = rows.drop_columns(_POSITION)
+            self.quarantine.append(sift(rows, TableKind.EVENTS, against)[1])
         self._kept[positions] = False
+
+    def _chosen(self, chosen: BoolArray) -> Iterator[pa.Table]:
+        """The chosen rows of each part that has any, with their position among all."""
+
+        def picked(part: int) -> pa.Table:
+            place = self._spill.places[part]
+            rows = self._spill.part(part).append_column(
+                _POSITION, pa.array(np.arange(place.start, place.stop))
+            )
+            return rows.filter(pa.array(chosen[place]))
+
+        return in_turn(picked, self._parts_with(chosen))
+
+    def _parts_with(self, chosen: BoolArray) -> list[int]:
+        return [i for i, place in enumerate(self._spill.places) if chosen[place].any()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,22 +245,27 @@ class NamedEvents:
     def counts(self) -> IntArray:
         """How many events each contact has, [contacts]."""
         found = np.zeros(len(self.contacts), np.int64)
-        for i, place in enumerate(self._events._spill.places()):
+        for i, place in enumerate(self._events._spill.places):
             naming = self._naming(i, place)
             found += np.bincount(self._contact_of[naming], minlength=found.size)
         return found
 
-    def parts(self) -> Iterator[NamedPart]:
-        """The events in the order in which they were read.
+    def parts(self) -> list[int]:
+        """The numbers of the parts, in the order in which they were read."""
+        return self._events._parts_with(self._events._kept)
 
-        Each is known no earlier than its link to its contact.
+    def part(self, number: int) -> NamedPart:
+        """The events of a part, each known no earlier than its link to its contact.
+
+        Several threads may read.
         """
         events = self._events
-        for i, place, rows in events._spill.parts(events._kept):
-            kept = events._kept[place]
-            naming = self._naming(i, place)
-            known = np.maximum(events._recorded_us[place][kept], self._linked[naming])
-            yield NamedPart(rows, np.flatnonzero(kept), self._contact_of[naming], known)
+        place = events._spill.places[number]
+        kept = events._kept[place]
+        naming = self._naming(number, place)
+        known = np.maximum(events._recorded_us[place][kept], self._linked[naming])
+        contact = self._contact_of[naming]
+        return NamedPart(events._spill.part(number), np.flatnonzero(kept), contact, known)
 
     def _naming(self, part: int, place: slice) -> IntArray:
         """The naming of each kept row of a part, as places in the assignment, [kept]."""
@@ -257,7 +276,7 @@ def _checked(part: Callable[[], RawTable], words: Vocabulary) -> _Part:
     raw = part()
     good = check_events(raw.rows, words)
     rows = good.rows.combine_chunks()
-    ids = np.fromiter(map(hash, rows["event_id"].to_pylist()), np.int64, len(rows))
+    ids = hashed(rows["event_id"].combine_chunks())
     namings, codes = distinct_namings(rows)
     refused = pa.concat_tables([raw.quarantine, good.quarantine])
     return _Part(rows, refused, ids, namings, codes, *mail_minutes(rows))
