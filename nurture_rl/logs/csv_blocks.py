@@ -109,7 +109,7 @@ def _blocks(window: ByteWindow, shape: _Shape) -> Iterator[Callable[[], CsvBlock
         extent = _short(_extent(data, window.line))
         if extent.starts.size:
             data = data[: extent.ends[-1]]
-            window.skip(len(data), np.count_nonzero(_letters(data) == _LINE_FEED))
+            window.skip(len(data), int(np.count_nonzero(_letters(data) == _LINE_FEED)))
             yield partial(_made, data, extent, shape)
             patience = max(_PATIENCE, patience // 2)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from nurture_rl.logs import (
     spilled_events,
     written_events,
 )
+from nurture_rl.logs.duplicates import hashed
 from nurture_rl.logs.ingest import ingest_folder
 from nurture_rl.logs.namings import NamingIndex, distinct_namings
 from tools.fuzzing import raw_files
@@ -204,3 +206,21 @@ def test_properties_that_are_no_objects_refuse_their_rows(folder: Path, tmp_path
     reasons = [one["reason"] for one in rows if one["file"] == "events-odd.parquet"]
     assert reasons == ["wrong type: properties must be a JSON object"]
     assert summary.tables[0].read == 396
+
+
+def test_hashes_of_ids_tell_apart_what_differs_anywhere() -> None:
+    texts = ["", "a", "b", "a" * 7, "a" * 8, "a" * 9, "ä" * 40, *("x" * 64 + end for end in "yzY")]
+    texts += [f"{i:020}" for i in range(10_000)] + [f"{i}" for i in range(10_000)]
+    found = hashed(pa.array(texts))
+    assert len(set(found.tolist())) == len(set(texts))
+    part = pa.array(["before", *texts * 2]).slice(1 + len(texts))  # it begins inside of its buffers
+    assert hashed(part).tolist() == found.tolist()
+    assert hashed(pa.array([], pa.string())).size == 0
+
+
+@pytest.mark.parametrize("largest", [9, 900, 90_000, 9_000_000])
+def test_rows_are_grouped_by_number_and_stay_in_order(largest: int) -> None:
+    numbers = np.random.default_rng(3).integers(0, largest, 1_000) + 5_000_000
+    assert np.array_equal(
+        contact_buckets._grouped(numbers), np.lexsort((np.arange(1_000), numbers))
+    )
