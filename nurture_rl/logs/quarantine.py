@@ -118,6 +118,8 @@ def causes_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _rows_of(content: pa.Table) -> Iterator[dict[str, object]]:
     """The rows as Python's own objects, of which memory holds few at a time."""
+    names = content.column_names
+    content = content.select([name for name in names if content[name].null_count < len(content)])
     for some in content.to_batches(_AT_ONCE):
         yield from some.to_pylist()
 

@@ -31,6 +31,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 COMPARED = 1 << 20  # rows of repeated ids that are compared at once
+_SPARSE = 8  # places for each repeated id among those that its bits may have
 TOLD_EVERY = 10_000_000  # rows
 _POSITION = "_position"
 
@@ -286,6 +287,12 @@ def _repeated(ids: IntArray) -> BoolArray:
     """Which ids occur more than once, [n]."""
     ordered = np.sort(ids)
     several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not several.size:
-        return np.zeros(ids.size, np.bool_)
-    return np.asarray(pc.is_in(pa.array(ids), value_set=pa.array(several)))
+    repeated = np.zeros(ids.size, np.bool_)
+    if several.size:
+        # Most ids are told to occur once by a few of their bits.
+        few = (1 << (_SPARSE * several.size).bit_length()) - 1
+        may = np.zeros(few + 1, np.bool_)
+        may[several & few] = True
+        rows = np.flatnonzero(may[ids & few])
+        repeated[rows] = np.asarray(pc.is_in(pa.array(ids[rows]), value_set=pa.array(several)))
+    return repeated
