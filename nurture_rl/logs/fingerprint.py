@@ -117,7 +117,7 @@ def _add(digest: _Hash, chunks: _Chunks) -> None:
 def _lengths(values: pa.Array) -> IntArray:
     """How long each text or list is; nothing for other types."""
     if pa.types.is_dictionary(values.type):
-        return _lengths(values.dictionary)[np.asarray(values.indices)]
+        return np.take(_lengths(values.dictionary), np.asarray(values.indices))
     if pa.types.is_list(values.type):
         return np.asarray(pc.list_value_length(values))
     if pa.types.is_string(values.type):
