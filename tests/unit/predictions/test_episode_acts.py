@@ -96,3 +96,16 @@ def test_what_is_worked_out_of_acts_is_no_act() -> None:
     acts = episode_acts(log, episodes, journey)
     assert "went" not in acts.names
     assert "viewed" in acts.names
+
+
+def test_episodes_are_watched_less_what_may_be_recorded_late() -> None:
+    """The shop knows of a hot contact two days late, so that the last two days tell nothing yet."""
+    decided = decisions_table(
+        [{"contact_id": "p0", "anchor": BEGIN.replace(tzinfo=None), "step": 0, "decided_at": BEGIN}]
+    )
+    journey = shop_journey()
+    log = bin_log(events_table([]), contacts_table([{"contact_id": "p0"}]), decided, journey)
+    for passed, watched in ((1.0, 0.0), (4.0, 2.0), (9.0, float(LENGTH))):
+        as_of = round((BEGIN + timedelta(days=passed)).timestamp() * 1e6)
+        found = episodes_of(log, np.array(["p0"], object), journey, as_of)
+        assert found.watched.tolist() == [watched]
