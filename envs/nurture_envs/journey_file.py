@@ -44,6 +44,7 @@ from nurture_envs.journey_rules import (
     rule_problems,
     spacing_problems,
 )
+from nurture_envs.yaml_once import read_yaml
 
 
 def shipped_journeys() -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def _read(name: str, base: Path, heirs: tuple[str, ...]) -> dict[str, Any]:
     if whole in heirs:
         raise JourneyError(name, ["extends: it inherits from itself; name another parent"])
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = read_yaml(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise JourneyError(name, [f"not readable as YAML: {error}"]) from error
     if not isinstance(data, dict):

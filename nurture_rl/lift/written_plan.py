@@ -22,6 +22,7 @@ from nurture_envs.journey_experiment import (
     require_comparable,
 )
 from nurture_envs.switchback import Switchback
+from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import ConfigError
 
 
@@ -58,7 +59,7 @@ def load_plan(path: Path, journey: Journey) -> Plan:
     """
     try:
         raw = path.read_bytes()
-        data = yaml.safe_load(raw.decode("utf-8"))
+        data = read_yaml(raw.decode("utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: expected the plan of an experiment (YAML), got {error}; see "

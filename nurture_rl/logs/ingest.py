@@ -214,7 +214,8 @@ def _with(checked: _Checked, unified: Unified) -> _Checked:
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
-    mapped = mapped_tables(folder)
+    of_mappings = mapped_tables(folder)
+    mapped = of_mappings.tables
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]
@@ -232,7 +233,7 @@ def _read_and_check(
     )
     rows: dict[TableKind, pa.Table] = {}
     refused: dict[TableKind, list[pa.Table]] = {}
-    notes: list[str] = []
+    notes = list(of_mappings.notes)
     for kind in (TableKind.CONTACTS, TableKind.DECISIONS):
         raw = [read_raw(path, kind, reading.action_ids) for path in paths[kind]]
         raw += mapped[kind].values()

@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from nurture_envs.fields import Fields
 from nurture_rl.logs.changed_columns import with_cells
@@ -57,7 +56,7 @@ def load_page_rules(folder: Path) -> PageRules | None:
     if not path.is_file():
         return None
     # Versions such as 1.10 are text.
-    with rule_fields(path, "pages", yaml.BaseLoader) as f:
+    with rule_fields(path, "pages", words=True) as f:
         version = f.name_text("version")
         pages = tuple(_rule(one, True) for one in f.mappings("pages", []))
         links = tuple(_rule(one, False) for one in f.mappings("links", []))

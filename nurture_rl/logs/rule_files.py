@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from nurture_envs.fields import Fields
+from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import LogError
 
 
 @contextmanager
-def rule_fields(path: Path, about: str, loader: Any = yaml.SafeLoader) -> Iterator[Fields]:
+def rule_fields(path: Path, about: str, words: bool = False) -> Iterator[Fields]:
     """The fields of a file; when the block ends, all that is wrong with them is told at once.
 
     Args:
         path: the file; nothing in it counts as no field.
         about: what its rules are of, such as `zones`.
-        loader: of YAML.
+        words: whether every scalar is text.
 
     Raises:
         LogError: the file cannot be read, or a field has a problem.
     """
     try:
-        data = yaml.load(path.read_text("utf-8"), loader)
+        data = read_yaml(path.read_text("utf-8"), words)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise LogError(f"{path}: expected rules of {about} (YAML), got: {error}") from error
     problems: list[str] = []

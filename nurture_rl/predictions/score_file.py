@@ -14,6 +14,7 @@ from nurture_envs.features import FeatureSpec
 from nurture_envs.fields import hint
 from nurture_envs.guardrails import COMPARISONS
 from nurture_envs.journey import Condition, Feature, Journey
+from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import ConfigError
 
 FIT, INTENT, ENGAGEMENT, OUTCOMES, TIME = "fit", "intent", "engagement", "outcomes", "time"
@@ -72,7 +73,7 @@ def read_score_file(path: Path | None, journey: Journey) -> ScoreFile:
     if path is None:
         return ScoreFile(default_groups(journey))
     try:
-        given = yaml.safe_load(path.read_text("utf-8"))
+        given = read_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"scores: {path} cannot be read ({error}); give a YAML file") from error
     if not isinstance(given, dict):

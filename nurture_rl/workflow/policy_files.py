@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import ConfigError
 from nurture_rl.policies.policy import Spec
 
@@ -42,7 +43,7 @@ def read_policy_file(path: Path) -> Spec:
     """
     what = f"{path}: expected a policy file, YAML with a kind"
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = read_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what}, and cannot read it: {error}; give its path") from error
     except yaml.YAMLError as error:

@@ -48,6 +48,7 @@ LANGUAGE = (
         "claims",
         "clock",
         "fields",
+        "yaml_once",
         "crowd_limits",
         "handoff_rules",
         "switchback",

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nurture_rl.logs.mapped.draft_text import mapping_text
+from nurture_rl.logs.mapped.draft_times import as_times, how_times_stand
 from nurture_rl.logs.mapped.looking import ColumnLook, FileLook
 from nurture_rl.logs.mapped.mapping_file import plain_cell
-from nurture_rl.logs.mapped.translating import NO, YES, ZONED
+from nurture_rl.logs.mapped.translating import NO, YES
 from nurture_rl.logs.mapped.words import (
     BECAME,
     COMMON_STAGES,
@@ -24,10 +25,10 @@ from nurture_rl.logs.mapped.words import (
 )
 
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
-_HAS_ZONE = re.compile(ZONED)
 _LOOKS_TIMED = re.compile(r"(^|_)(at|am|on|date|time|datum|zeit|zeitpunkt|timestamp|when)($|_)")
 _MOST_ALONE = 0.9  # share of rows with a contact of their own below which rows are no contacts
 _MOST_WORDS = 50  # of a column whose words are mapped one by one
+_TRUTHS = YES | NO | {"ja", "nein"}
 _OF_CONTACT = ("account_id", "time_zone", "consent")
 _OF_EVENT = ("recorded_at", "message_id", "topic", "page_category", "value", "is_machine")
 
@@ -63,6 +64,7 @@ class _Sheet:
     roles: dict[str, ColumnLook]
     questions: list[str]
     used: set[str] = field(default_factory=set)
+    moments: list[ColumnLook] = field(default_factory=list)  # columns that are read as times
 
     def take(self, role: str) -> ColumnLook | None:
         """The column that has a role, which is used then."""
@@ -94,8 +96,9 @@ def draft(
     says += ["contacts: each row says something of one contact"] if contacts else []
     if not templates and _tells_events(sheet, who):
         sheet.questions.append(
-            "occurred_at: rows tell of the same contacts again and again, and no column can be "
-            "read as times. If each is an event, write under tables which column says when"
+            "occurred_at: rows tell of the same contacts again and again, and no column is known "
+            "to say when. If each is an event, write under tables which column does"
+            + "".join(f"; {told}" for told in map(as_times, look.columns) if told)
         )
     if not templates and not contacts:
         sheet.questions.append(
@@ -121,6 +124,8 @@ def _roles(look: FileLook) -> dict[str, ColumnLook]:
     for column in look.columns:
         words = header(column.name)
         role = ROLES.get(words)
+        if role == "contact_id" and column.words and {*map(plain_cell, column.words)} <= _TRUTHS:
+            role = None  # whether somebody is a customer, not which one
         if role == "contact_id" and _is_email(column):
             role = "email"
         if role is not None:
@@ -163,15 +168,18 @@ def _events(sheet: _Sheet, who: Mapping[str, str]) -> tuple[list[dict[str, objec
     moment = sheet.roles.get("occurred_at")
     if moment is None or not moment.times:
         moment = next((one for one in sheet.look.columns if _may_be_when(one, wide)), None)
+        moment = moment or _only_times(sheet, wide)
     made: list[dict[str, object]] = []
     says: list[str] = []
     if moment is not None and not wide:
         sheet.used.add(moment.name)
+        sheet.moments.append(moment)
         kind, told = _kind(sheet)
         made.append({**who, "occurred_at": moment.name, "type": kind, **_beside(sheet)})
         says.append(f"events: each row is {told}, at {moment.name!r}")
     for column, kind, stage in wide:
         sheet.used.add(column.name)
+        sheet.moments.append(column)
         row: dict[str, object] = {**who, "occurred_at": column.name, "type": {"is": kind}}
         row |= {"stage": {"is": stage}} if stage else {}
         made.append({**row, "if_given": column.name})
@@ -201,6 +209,16 @@ def _wide(sheet: _Sheet) -> Iterator[tuple[ColumnLook, str, str | None]]:
 
 def _may_be_when(column: ColumnLook, wide: Sequence[tuple[ColumnLook, str, str | None]]) -> bool:
     return bool(column.times) and bool(_LOOKS_TIMED.search(header(column.name))) and not wide
+
+
+def _only_times(
+    sheet: _Sheet, wide: Sequence[tuple[ColumnLook, str, str | None]]
+) -> ColumnLook | None:
+    """The one column of times of a file whose rows say what happened, whatever it is called."""
+    if wide or not {"type", "stage"} & sheet.roles.keys():
+        return None
+    timed = [column for column in sheet.look.columns if column.times]
+    return timed[0] if len(timed) == 1 else None
 
 
 def _kind(sheet: _Sheet) -> tuple[object, str]:
@@ -247,6 +265,7 @@ def _beside(sheet: _Sheet) -> dict[str, object]:
         column = sheet.roles.get(role)
         if column is not None and (role != "recorded_at" or column.times):
             sheet.used.add(column.name)
+            sheet.moments += [column] if role == "recorded_at" else []
             found[role] = column.name
     stage = sheet.take("stage")
     if stage is not None:
@@ -321,58 +340,18 @@ def _name(sheet: _Sheet, role: str) -> str | None:
 
 def _head(sheet: _Sheet) -> dict[str, object]:
     """How the file is written."""
-    look = sheet.look
+    look, answers = sheet.look, sheet.answers
     head: dict[str, object] = {"file": look.path.name}
     if not look.path.name.endswith(".parquet"):
         head["encoding"] = look.encoding
     if look.path.name.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
         head["separator"] = look.separator
-    used = [column for column in look.columns if column.name in sheet.used and column.times]
-    moments = [one for one in used if _is_moment(sheet, one)]
-    if moments:
-        head["times"] = _way(sheet, moments)
-        head |= _zone(sheet, moments, str(head["times"]))
+    if sheet.moments:
+        head |= how_times_stand(sheet.moments, answers.times, answers.zone, sheet.questions)
     value = sheet.roles.get("value")
     if value is not None and value.name in sheet.used:
         head["decimal"] = _decimal(sheet, value)
     return head
-
-
-def _is_moment(sheet: _Sheet, column: ColumnLook) -> bool:
-    role = ROLES.get(header(column.name))
-    words = header(column.name)
-    named = role in ("occurred_at", "recorded_at") or words in HAPPENED or bool(BECAME.match(words))
-    return named or bool(_LOOKS_TIMED.search(words))
-
-
-def _way(sheet: _Sheet, moments: Sequence[ColumnLook]) -> str:
-    if sheet.answers.times is not None:
-        return sheet.answers.times
-    ways = [way for way in moments[0].times if all(way in one.times for one in moments)]
-    if len(ways) == 1:
-        return ways[0]
-    example = moments[0].words[0]
-    if ways:
-        told = " or ".join(map(repr, ways))
-        sheet.questions.append(f"times: {example!r} may be written as {told}; which one is it?")
-        return ways[0]
-    told = "; ".join(f"{one.name!r} as {' or '.join(one.times)}" for one in moments)
-    sheet.questions.append(f"times: columns are written in different ways ({told}); take one out")
-    return moments[0].times[0]
-
-
-def _zone(sheet: _Sheet, moments: Sequence[ColumnLook], way: str) -> dict[str, object]:
-    zoned = way in ("seconds", "milliseconds") or all(
-        _HAS_ZONE.search(word) for one in moments for word in one.words
-    )
-    if zoned:
-        return {}
-    if sheet.answers.zone is None:
-        sheet.questions.append(
-            f"zone: times such as {moments[0].words[0]!r} name no zone. By which clock were they "
-            "written? Write it as zone, such as Europe/Berlin or UTC"
-        )
-    return {"zone": sheet.answers.zone or "UTC"}
 
 
 def _decimal(sheet: _Sheet, value: ColumnLook) -> str:

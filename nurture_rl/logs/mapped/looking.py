@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,6 +41,10 @@ class ColumnLook:
     distinct: int
     times: tuple[str, ...]  # ways in which most of its cells are times, all equally well
     decimals: tuple[str, ...]  # every decimal sign by which all of its cells are numbers
+    odd: str | None = None  # where most are times, a cell that is none
+    odd_cells: int = 0  # how many different ones are none
+    # Where most are no times: ways that fit some cells, and how many.
+    some_times: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,18 @@ def _column(name: str, column: pa.Array) -> ColumnLook:
     counts = Counter(cell for cell in column.to_pylist() if cell is not None)
     most = [cell for cell, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     different = pa.array(most, pa.string())
+    times = _times(different) if most else ()
+    odd = [] if not times else _odd(different, times[0])
     return ColumnLook(
         name=name,
         filled=counts.total(),
         words=tuple(most[:_SHOWN]),
         distinct=len(most),
-        times=_times(different) if most else (),
+        times=times,
         decimals=_decimals(different) if most else (),
+        odd=odd[0] if odd else None,
+        odd_cells=len(odd),
+        some_times=() if times or not most else _some_times(different),
     )
 
 
@@ -108,20 +118,54 @@ def _times(cells: pa.Array) -> tuple[str, ...]:
             for name, (low, high) in _EPOCHS.items()
             if low <= span["min"] <= span["max"] < high
         )
-    sample = cells.slice(0, _SAMPLE)
-    fitting = [way for way in ("iso", *PATTERNS) if _fit(sample, way) >= _MOST_FIT * len(sample)]
+    sample = _spread(cells)
+    fitting = [
+        way for way in ("iso", *PATTERNS) if _fit(sample, way) >= _MOST_FIT * len(sample) / 2
+    ]
     found = {way: _fit(cells, way) for way in fitting}
     best = max(found.values(), default=0)
     return tuple(way for way, n in found.items() if n == best >= _MOST_FIT * len(cells))
 
 
+def _odd(cells: pa.Array, way: str) -> list[str]:
+    """The cells that are no times when read in a way, in their order."""
+    if way in _EPOCHS:
+        return []
+    found: list[str] = cells.filter(pc.invert(_are_times(cells, way))).to_pylist()
+    return found
+
+
+def _some_times(cells: pa.Array) -> tuple[tuple[str, int], ...]:
+    """Ways that fit at least a tenth of the cells, the most frequent first."""
+    number = pc.match_substring_regex(cells, r"^\d{9,13}$")
+    if pc.all(number).as_py():
+        counts = np.asarray(cells.cast(pa.int64()))
+        fit = {way: int(((counts >= a) & (counts < b)).sum()) for way, (a, b) in _EPOCHS.items()}
+    else:
+        sample = _spread(cells)
+        ways = [way for way in ("iso", *PATTERNS) if _fit(sample, way) >= len(sample) / 20]
+        fit = {way: _fit(cells, way) for way in ways}
+    found = [(way, n) for way, n in fit.items() if n >= len(cells) / 10]
+    return tuple(sorted(found, key=lambda item: (-item[1], item[0])))
+
+
+def _spread(cells: pa.Array) -> pa.Array:
+    """Some of the cells, from the first to the last: neighbours may be written alike."""
+    step = -(-len(cells) // _SAMPLE)
+    return cells.take(pa.array(range(0, len(cells), step)))
+
+
 def _fit(cells: pa.Array, way: str) -> int:
     """How many of the cells are times when read in a way."""
+    return int(pc.sum(_are_times(cells, way)).as_py() or 0)
+
+
+def _are_times(cells: pa.Array, way: str) -> pa.Array:
+    """Which of the cells are times when read in a way."""
     read = to_utc("time", cells, way, "UTC")
     year = pc.cast(pc.utf8_slice_codeunits(read.values, 0, 4), pa.string())
     of_our_time = pc.match_substring_regex(year, r"^(19|20|21)\d\d$")
-    good = pc.and_(read.reasons.is_null(), pc.fill_null(of_our_time, False))
-    return int(pc.sum(good).as_py() or 0)
+    return pc.and_(read.reasons.is_null(), pc.fill_null(of_our_time, False))
 
 
 def _decimals(cells: pa.Array) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from nurture_rl.logs.mapped.mapping_file import (
     FileMapping,
     TableMapping,
     mappings_in,
+    plain_cell,
 )
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
@@ -33,8 +34,16 @@ _IS, _AND = "\x1f", "\x1e"  # between a column's name and its cell, and between 
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
-def mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
-    """What mappings of a folder give, by table and name of the file.
+@dataclass(frozen=True, slots=True)
+class MappedTables:
+    """What the mappings of a folder give."""
+
+    tables: Mapping[TableKind, Mapping[str, RawTable]]  # by table, and by name of the file
+    notes: tuple[str, ...]  # words of mappings that no row says
+
+
+def mapped_tables(folder: Path) -> MappedTables:
+    """Read every file that a mapping names.
 
     Args:
         folder: of the log's files.
@@ -43,17 +52,42 @@ def mapped_tables(folder: Path) -> dict[TableKind, dict[str, RawTable]]:
         LogError: a mapping, or a file that one names, cannot be read.
     """
     found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
+    notes: list[str] = []
     for mapping in mappings_in(folder):
+        heard: set[tuple[str, str]] = set()
         for path in mapping.files():
-            for kind, table in read_mapped(mapping, path).items():
+            for kind, table in read_mapped(mapping, path, heard).items():
                 found[kind][path.name] = table
-    return found
+        notes += _unheard(mapping, heard)
+    return MappedTables(found, tuple(notes))
 
 
-def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
+def _unheard(mapping: FileMapping, heard: set[tuple[str, str]]) -> list[str]:
+    """Words that a mapping gives a meaning, and no row says: they may be misspelt."""
+    asked: dict[str, list[str]] = {}
+    for table in mapping.tables:
+        for source in table.sources.values():
+            words = asked.setdefault(source.column or "", [])
+            words += [w for w in source.values if (source.column, w) not in heard]
+    return [
+        f"{mapping.path.name}: no row says {', '.join(map(repr, dict.fromkeys(words)))} in "
+        f"{column!r}, which the mapping gives a meaning"
+        for column, words in asked.items()
+        if words
+    ]
+
+
+def read_mapped(
+    mapping: FileMapping, path: Path, heard: set[tuple[str, str]]
+) -> dict[TableKind, RawTable]:
     """Read one file by its mapping.
 
     An event without an id gets one from what its row says, so the same row twice is one event.
+
+    Args:
+        mapping: of the file.
+        path: the file.
+        heard: columns and their cells, of those that the mapping gives a meaning; added to.
 
     Returns:
         By table: rows of `raw_schema`, and the quarantine. Lines that are no row stand in the
@@ -66,6 +100,10 @@ def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
         return read_exported(mapping, path)
     cells = read_cells(path, mapping.encoding, mapping.separator)
     cells = _with_named_columns(mapping, path, cells)
+    for source in (source for table in mapping.tables for source in table.sources.values()):
+        if source.values and source.column is not None:
+            said = cells.columns[source.column].unique().drop_null().to_pylist()
+            heard |= {(source.column, plain_cell(cell)) for cell in said}
     found: dict[TableKind, list[RawTable]] = {}
     for i, table in enumerate(mapping.tables):
         made = _rows(mapping, table, path.name, cells)

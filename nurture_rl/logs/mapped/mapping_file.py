@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from nurture_envs.fields import Fields
+from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import LogError
 from nurture_rl.logs.reported.known_formats import FORMATS
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, TableKind, raw_schema
@@ -79,7 +80,7 @@ def load_mapping(path: Path) -> FileMapping:
     """
     try:
         # Every scalar is text: `yes`, `1.10` and 2026-01-02 are the words that cells hold.
-        data = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
+        data = read_yaml(path.read_text("utf-8"), words=True)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise LogError(
             f"{path}: expected a mapping (YAML), got {error}; "
@@ -249,6 +250,8 @@ def _source(f: Fields, name: str) -> CellSource:
     column = inner.name_text("column")
     values = inner.mapping("values", {})
     words = {plain_cell(cell): values.text(cell, "") or None for cell in values.data}
+    if len(words) < len(values.data):
+        f.problem(name, "values: two words are the same but for capitals or spaces; keep one")
     others = inner.text("others", "refuse" if words else "keep", among=OTHERS)
     inner.finish()
     return CellSource(column, None, words, others)

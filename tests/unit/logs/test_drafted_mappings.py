@@ -171,3 +171,49 @@ def test_one_row_in_a_hundred_that_is_no_time_hides_no_column_of_times(tmp_path:
     (log / "clicks.map.yaml").write_text(made.text, "utf-8")
     (log / "contacts.csv").write_text("contact_id\nx\n", "utf-8")
     assert reasons(ingested(log)["quarantine"]) == [(101, "wrong time")]
+
+
+def test_a_column_of_yes_and_no_names_nobody(tmp_path: Path) -> None:
+    rows = "".join(f"{'Ja' if i % 3 else 'Nein'};a{i}@x.example\n" for i in range(12))
+    made = drafted(tmp_path / "crm.csv", f"Kunde;E-Mail\n{rows}")
+    assert "key:email: E-Mail" in made.text
+    assert "contact_id" not in made.text
+    assert "keep: [Kunde]" in made.text
+
+
+def test_the_one_column_of_times_beside_stages_says_when_by_the_clock_that_was_named(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"a{i % 4}@x.example;MQL;2026-03-0{1 + i % 8}\n" for i in range(12))
+    text = f"E-Mail;Stage;Verändert\n{rows}"
+    made = drafted(tmp_path / "crm.csv", text)
+    assert asked(made.questions) == ["zone"]
+    assert "occurred_at: Verändert" in made.text
+    assert "times: iso" in made.text
+    two = "E-Mail;Stage;Verändert;Nochmal\n" + rows.replace("\n", ";2026-03-01\n")
+    (question,) = drafted(tmp_path / "two.csv", two).questions
+    assert "'Verändert' can be read as times (iso); 'Nochmal' can be read as times" in question
+
+
+@pytest.mark.parametrize("later", [300, 30])
+def test_times_that_are_written_in_another_way_later_are_asked_about(
+    tmp_path: Path, later: int
+) -> None:
+    clock = [f"{i // 60:02d}:{i % 60:02d}" for i in range(700)]
+    first = [f"a@x.example,click,2026-03-01T{one}:00Z" for one in clock]
+    last = [f"b@x.example,click,05.04.2026 {one}" for one in clock[:later]]
+    text = "\n".join(["email,event,time", *first, *last]) + "\n"
+    (question,) = drafted(tmp_path / "clicks.csv", text, zone="UTC").questions
+    if later == 300:
+        assert "written in more than one way (700 of 1000 iso, 300 of 1000 %d.%m.%Y" in question
+    else:
+        assert f"{later} of 730 different cells of 'time' are not written as iso" in question
+        assert "'05.04.2026 00:00'" in question
+
+
+def test_seconds_and_milliseconds_in_one_column_are_told(tmp_path: Path) -> None:
+    seconds = [1_767_600_000 + 100 * i for i in range(40)]
+    cells = [*seconds, *(1000 * (one + 7) for one in seconds)]
+    rows = "".join(f"a{i % 9}@x.example,click,{cell}\n" for i, cell in enumerate(cells))
+    (question,) = drafted(tmp_path / "clicks.csv", f"email,event,time\n{rows}").questions
+    assert "(40 of 80 milliseconds, 40 of 80 seconds)" in question

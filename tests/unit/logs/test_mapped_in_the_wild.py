@@ -43,7 +43,7 @@ def test_a_real_file_goes_in_by_its_draft_to_the_row(
     if kind:
         data["tables"]["events"][0]["type"] = {"is": kind}
     (tmp_path / "real.map.yaml").write_text(yaml.safe_dump(data), "utf-8")
-    found = read_mapped(load_mapping(tmp_path / "real.map.yaml"), path)[TableKind.EVENTS]
+    found = read_mapped(load_mapping(tmp_path / "real.map.yaml"), path, set())[TableKind.EVENTS]
     assert len(found.rows) + len(found.quarantine) == rows
     assert len(found.rows) > 0.99 * rows
     assert found.rows["occurred_at"].null_count == 0
@@ -55,7 +55,7 @@ def test_moments_of_a_real_file_are_those_of_its_cells(tmp_path: Path) -> None:
     mapping = "file: redeemed.parquet\nzone: UTC\ntables:\n  events: {contact_id: household_id, "
     mapping += "occurred_at: redemption_date, type: {is: purchase}}\n"
     (tmp_path / "redeemed.map.yaml").write_text(mapping, "utf-8")
-    found = read_mapped(load_mapping(tmp_path / "redeemed.map.yaml"), path)[TableKind.EVENTS]
+    found = read_mapped(load_mapping(tmp_path / "redeemed.map.yaml"), path, set())[TableKind.EVENTS]
     given_days = pq.read_table(path)["redemption_date"].to_pylist()
     read_days = [moment.date() for moment in found.rows["occurred_at"].to_pylist()]
     assert read_days == [getattr(day, "date", lambda day=day: day)() for day in given_days]
@@ -92,7 +92,7 @@ def test_whatever_stands_in_a_file_no_record_is_lost(
     path = tmp_path / name
     path.write_bytes(gzip.compress(data) if zipped else data)
     (tmp_path / "wild.map.yaml").write_text(_MAPPING.replace("wild.csv", name), "utf-8")
-    found = read_mapped(load_mapping(tmp_path / "wild.map.yaml"), path)[TableKind.EVENTS]
+    found = read_mapped(load_mapping(tmp_path / "wild.map.yaml"), path, set())[TableKind.EVENTS]
     assert len(found.rows) + len(found.quarantine) == len(rows)
 
 
@@ -135,5 +135,7 @@ def test_a_draft_names_the_columns_and_words_of_its_file_whatever_they_are(
     assert len(asked) == len(made.questions)
     if not asked:
         (tmp_path / "odd.map.yaml").write_text(made.text, "utf-8")
-        for kind, found in read_mapped(load_mapping(tmp_path / "odd.map.yaml"), path).items():
+        for kind, found in read_mapped(
+            load_mapping(tmp_path / "odd.map.yaml"), path, set()
+        ).items():
             assert len(found.rows) + len(found.quarantine) >= len(cells) or kind == "events"

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nurture_rl.errors import LogError
+from nurture_rl.logs.ingest import ingest_folder
 from tests.unit.logs.mapped_files import ingested, reasons, written
 
 CLICKS = """E-Mail;Zeitpunkt;Aktion;Wert;Gerät
@@ -185,6 +186,8 @@ def test_a_file_in_another_encoding_is_refused_with_its_line(folder: Path) -> No
         (("keep: [Gerät]", "kept: [Gerät]"), "kept: no such key"),
         (('decimal: ","', "decimal: ;"), "decimal: expected one of"),
         (("tables:", "questions: [which zone?]\ntables:"), "which zone?"),
+        (("    value: Wert", "    occurred_at: Wert"), "the key 'occurred_at' stands twice"),
+        (("Egal: ", "geklickt: "), "type: values: two words are the same"),
     ],
 )
 def test_a_wrong_mapping_is_told_at_once(folder: Path, change: tuple[str, str], said: str) -> None:
@@ -249,3 +252,22 @@ def test_a_row_of_separators_alone_is_set_aside_by_itself(folder: Path) -> None:
     found = ingested(folder)
     assert [row["contact_id"] for row in found["events"]] == ["ann"]
     assert reasons(found["quarantine"]) == [(3, "missing contact"), (3, "missing required field")]
+
+
+def test_a_word_of_the_mapping_that_no_row_says_is_told(folder: Path) -> None:
+    clicks = CLICKS.partition("bob")[0]
+    written(folder, "clicks.csv", clicks, MAPPING.replace("Geklickt:", "Klickte:"))
+    out = folder.with_name("tables")
+    summary = ingest_folder(folder, out, None, None, lambda line: None)
+    (note,) = [note for note in summary.notes if "clicks.map.yaml" in note]
+    assert note.startswith("clicks.map.yaml: no row says 'klickte', 'egal' in 'Aktion'")
+
+
+def test_a_word_that_one_of_several_files_says_is_none_of_these(folder: Path) -> None:
+    head, *rows = CLICKS.splitlines()
+    written(folder, "clicks-1.csv", f"{head}\n{rows[0]}\n", MAPPING)
+    (folder / "clicks-1.map.yaml").rename(folder / "clicks.map.yaml")
+    (folder / "clicks.map.yaml").write_text(f"file: clicks-*.csv\n{MAPPING}", "utf-8")
+    (folder / "clicks-2.csv").write_text(f"{head}\n{rows[1]}\n{rows[5]}\n", "utf-8")
+    summary = ingest_folder(folder, folder.with_name("tables"), None, None, lambda line: None)
+    assert not [note for note in summary.notes if "clicks.map.yaml" in note]
