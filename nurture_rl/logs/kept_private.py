@@ -25,9 +25,10 @@ from nurture_rl.logs.schema import TableKind
 from nurture_rl.logs.unify import Unified
 
 CONSENT = "consent"  # property of an event, and how such attributes of a contact begin
+BY_RULES = ("no consent", "not allowed", "too old")  # kinds of reason: asked for, no fault of a log
 # Reasons whose detail is nothing that a row said.
-_SAY_NOTHING = (
-    "missing required field|redelivered|shared keys only|stray time|no consent|not allowed|too old"
+_SAY_NOTHING = "|".join(
+    ("missing required field", "redelivered", "shared keys only", "stray time", *BY_RULES)
 )
 _LEFT_OUT = '"left out by the rules of privacy"'  # of a quarantined row, instead of its content
 _NAMES = (  # of people

@@ -259,6 +259,14 @@ def test_events_of_types_that_mean_nothing_here_refuse_no_log(tmp_path: Path) ->
     assert (found.ids, found.kinds) == (EVERYTHING, {"unknown event type": 20})
 
 
+def test_what_rules_of_privacy_leave_out_refuses_no_log(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.events[0]["properties"] = {"consent": True}
+    (shop.write(tmp_path / "log") / "privacy.yaml").write_text("purposes: {purchase: web}")
+    found = Read(tmp_path, tmp_path / "log")
+    assert (found.ids, found.kinds) == (EVERYTHING, {"no consent": 19})
+
+
 def test_a_decision_that_was_set_aside_is_not_said_to_end_the_log(tmp_path: Path) -> None:
     shop = Shop()
     shop.decisions["c03", 2]["decided_at"] = "2030-01-01T00:00:00Z"
