@@ -169,8 +169,7 @@ def _ingest(
     rules = reading.rules
     names = named.contacts if rules is None else written_names(named.contacts, rules)
     buckets = ContactBuckets(named, names, room)
-    contacts = unified.rows[TableKind.CONTACTS]
-    private = None if rules is None else PrivateLog(rules, contacts, buckets.last_us)
+    private = None if rules is None else PrivateLog(rules, unified, buckets.last_us)
     derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
     exact = checked.events.tells_seconds
     changes = EventChanges(exact, reading.pages, private, derived)
@@ -214,8 +213,12 @@ def _with(checked: _Checked, unified: Unified) -> _Checked:
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
+<<<<<<< HEAD
     of_mappings = mapped_tables(folder)
     mapped = of_mappings.tables
+=======
+    mapped = mapped_tables(folder, reading.rules)
+>>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nurture_rl.identity.company_domains import addresses_in
 from nurture_rl.identity.resolve import Identities, MergedContact
 from nurture_rl.logs.changed_columns import with_column
 from nurture_rl.logs.machine_marks import BY
@@ -35,6 +36,7 @@ _NAMES = (  # of people
     *("contact_id", "account_id", "event_id", "decision_id", "episode_id"),
     *("left", "right", "apart_left", "apart_right"),  # of a merge
 )
+_EMAIL = "email:"  # such keys are addresses
 _DAY_US = 86_400_000_000
 _HEX = 32  # signs of a pseudonym
 
@@ -44,21 +46,23 @@ class PrivateLog:
 
     Events of other types than allowed, of people who have not agreed to their purpose, and what is
     too old go to the quarantine, which holds their file, line and reason alone. Other attributes
-    and properties than allowed are taken off. Pseudonyms (HMAC-SHA256) take the place of ids and
-    keys, the same in every run with one key.
+    and properties than allowed are taken off; where pseudonyms are asked for and no list says what
+    is allowed, those that hold an address by which the log knows somebody. Pseudonyms
+    (HMAC-SHA256) take the place of ids and keys, the same in every run with one key.
     """
 
-    def __init__(self, rules: PrivacyRules, contacts: pa.Table, last_us: int) -> None:
+    def __init__(self, rules: PrivacyRules, unified: Unified, last_us: int) -> None:
         """Begin.
 
         Args:
             rules: what is allowed.
-            contacts: with their resolved ids; they say who has agreed to what.
+            unified: whose contacts, with resolved ids, say who has agreed to what.
             last_us: UTC microseconds of the log's last event, from which `keep_days` counts, so
                 that a log says it alone.
         """
+        self._known = _addresses(unified.identities.key)
         self._rules = rules
-        self._agreed = _agreed(contacts, rules)
+        self._agreed = _agreed(unified.rows[TableKind.CONTACTS], rules)
         days = rules.keep_days
         self._oldest = None if days is None else int(last_us - days * _DAY_US)
 
@@ -72,6 +76,8 @@ class PrivateLog:
         kept, refused = sift(rows, TableKind.EVENTS, against)
         if self._rules.properties is not None:
             kept = _stripped(kept, "properties", self._rules.properties | {BY})
+        elif self._rules.key is not None:
+            kept = _without_addresses(kept, "properties", self._known)
         if self._rules.key is not None:
             kept = _renamed(kept, self._rules.key)
         return RawTable(kept, without_content(refused))
@@ -89,6 +95,9 @@ class PrivateLog:
         allowed = self._rules.attributes
         if allowed is not None:
             contacts = _stripped(rows[TableKind.CONTACTS], "attributes", allowed)
+            rows[TableKind.CONTACTS] = contacts
+        elif self._rules.key is not None:
+            contacts = _without_addresses(rows[TableKind.CONTACTS], "attributes", self._known)
             rows[TableKind.CONTACTS] = contacts
         quarantine = without_content(pa.concat_tables([unified.quarantine, refused]))
         found, key = replace(unified, rows=rows, quarantine=quarantine), self._rules.key
@@ -194,6 +203,29 @@ def _yes(told: Any) -> bool:
 def _stripped(rows: pa.Table, name: str, allowed: frozenset[str]) -> pa.Table:
     """Rows whose JSON objects have the allowed members alone."""
     return with_column(rows, name, _each_text(rows[name], _only(allowed)))
+
+
+def _addresses(keys: pa.Array) -> frozenset[str]:
+    """The e-mail addresses among keys, in lower case."""
+    some = keys.filter(pc.starts_with(keys, _EMAIL)).to_pylist()
+    return frozenset(key.removeprefix(_EMAIL).lower() for key in some)
+
+
+def _without_addresses(rows: pa.Table, name: str, known: frozenset[str]) -> pa.Table:
+    """Rows whose JSON objects have no members that hold one of these addresses."""
+
+    def kept(text: str) -> str:
+        if "@" not in text:
+            return text
+        told = json.loads(text)
+        inside = {
+            name: value
+            for name, value in told.items()
+            if known.isdisjoint(map(str.lower, addresses_in(json.dumps(value, ensure_ascii=False))))
+        }
+        return text if len(inside) == len(told) else json.dumps(inside, ensure_ascii=False)
+
+    return with_column(rows, name, _each_text(rows[name], kept))
 
 
 def _only(allowed: frozenset[str]) -> Callable[[str], str]:

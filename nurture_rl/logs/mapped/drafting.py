@@ -15,6 +15,7 @@ from nurture_rl.logs.mapped.words import (
     BECAME,
     COMMON_STAGES,
     HAPPENED,
+    KEY_KINDS,
     PERSONAL,
     REACHED,
     ROLES,
@@ -128,10 +129,15 @@ def _roles(look: FileLook) -> dict[str, ColumnLook]:
             role = None  # whether somebody is a customer, not which one
         if role == "contact_id" and _is_email(column):
             role = "email"
+        elif KEY_KINDS.get(words) == "anonymous":
+            continue  # the first of them says who, where nothing else does
         if role is not None:
             found.setdefault(role, column)
         elif _is_email(column):
             found.setdefault("email", column)
+    if not {"contact_id", "email"} & found.keys():
+        anonymous = [c for c in look.columns if KEY_KINDS.get(header(c.name)) == "anonymous"]
+        found |= dict(zip(["contact_id"], anonymous, strict=False))
     own = found.get("contact_id")
     if own is not None and header(own.name) in ("id", "record_id") and "email" in found:
         many = found["email"].distinct < look.rows and own.distinct == look.rows
@@ -148,6 +154,11 @@ def _who(sheet: _Sheet) -> dict[str, str]:
     """The columns that say whom a row is about."""
     named = {"contact_id": sheet.take("contact_id"), "key:email": sheet.take("email")}
     who = {name: column.name for name, column in named.items() if column is not None}
+    for column in sheet.look.columns:
+        kind = KEY_KINDS.get(header(column.name))
+        if kind is not None and column.filled and column.name not in sheet.used:
+            sheet.used.add(column.name)
+            who.setdefault(f"key:{kind}", column.name)
     if not who:
         many = [
             f"{column.name!r} ({column.distinct} different)"
@@ -330,7 +341,9 @@ def _consent(sheet: _Sheet, column: ColumnLook) -> object:
 
 
 def _harmless(column: ColumnLook) -> bool:
-    return header(column.name) not in PERSONAL and not _is_email(column)
+    words = header(column.name)
+    names = ROLES.get(words) == "contact_id" or words in KEY_KINDS or words in PERSONAL
+    return not names and not _is_email(column)
 
 
 def _name(sheet: _Sheet, role: str) -> str | None:

@@ -25,6 +25,7 @@ from nurture_rl.logs.mapped.mapping_file import (
     plain_cell,
 )
 from nurture_rl.logs.mapped.translating import LEFT_OUT, by_values, to_number, to_truth, to_utc
+from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules
 from nurture_rl.logs.quarantine import first_reason, quarantine_lines, reason_where, sift
 from nurture_rl.logs.readers import OBJECT_COLUMNS, RawTable
 from nurture_rl.logs.schema import FILE_COLUMN, LINE_COLUMN, QUARANTINE, TableKind, raw_schema
@@ -34,6 +35,7 @@ _IS, _AND = "\x1f", "\x1e"  # between a column's name and its cell, and between 
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True, slots=True)
 class MappedTables:
     """What the mappings of a folder give."""
@@ -44,17 +46,30 @@ class MappedTables:
 
 def mapped_tables(folder: Path) -> MappedTables:
     """Read every file that a mapping names.
+=======
+def mapped_tables(
+    folder: Path, privacy: PrivacyRules | None = None
+) -> dict[TableKind, dict[str, RawTable]]:
+    """What mappings of a folder give, by table and name of the file.
+>>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
 
     Args:
         folder: of the log's files.
+        privacy: rules of the same folder; None: it has none.
 
     Raises:
-        LogError: a mapping, or a file that one names, cannot be read.
+        LogError: a mapping, or a file that one names, cannot be read; or one keeps names of people
+            that the rules of privacy hide.
     """
     found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
     notes: list[str] = []
     for mapping in mappings_in(folder):
+<<<<<<< HEAD
         heard: set[tuple[str, str]] = set()
+=======
+        if privacy is not None:
+            _require_hidden(mapping, privacy)
+>>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
         for path in mapping.files():
             for kind, table in read_mapped(mapping, path, heard).items():
                 found[kind][path.name] = table
@@ -62,6 +77,7 @@ def mapped_tables(folder: Path) -> MappedTables:
     return MappedTables(found, tuple(notes))
 
 
+<<<<<<< HEAD
 def _unheard(mapping: FileMapping, heard: set[tuple[str, str]]) -> list[str]:
     """Words that a mapping gives a meaning, and no row says: they may be misspelt."""
     asked: dict[str, list[str]] = {}
@@ -80,6 +96,33 @@ def _unheard(mapping: FileMapping, heard: set[tuple[str, str]]) -> list[str]:
 def read_mapped(
     mapping: FileMapping, path: Path, heard: set[tuple[str, str]]
 ) -> dict[TableKind, RawTable]:
+=======
+def _require_hidden(mapping: FileMapping, privacy: PrivacyRules) -> None:
+    """Guard against pseudonyms beside the very names that they hide.
+
+    Raises:
+        LogError: a column that names people goes on as a property or an attribute.
+    """
+    naming = {
+        source.column
+        for table in mapping.tables
+        for name, source in table.sources.items()
+        if name == "contact_id" or name.startswith(_KEYS)
+    }
+    lists = {TableKind.EVENTS: privacy.properties, TableKind.CONTACTS: privacy.attributes}
+    for table in mapping.tables:
+        shown = [name for name in table.keep if name in naming]
+        if shown and privacy.key is not None and lists[table.kind] is None:
+            told = ", ".join(map(repr, shown))
+            raise LogError(
+                f"{mapping.path}: {table.kind} keep {told}, which names people, and {PRIVACY_FILE} "
+                "asks for pseudonyms: take it out of `keep`, or list what is kept under "
+                f"`{OBJECT_COLUMNS[table.kind]}` there"
+            )
+
+
+def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
+>>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
     """Read one file by its mapping.
 
     An event without an id gets one from what its row says, so the same row twice is one event.

@@ -47,6 +47,13 @@ ROLES = _by_word(
         "reply_class": "reply_class",
     }
 )
+# Columns that name people beside an id or an address: kind of key → headers.
+KEY_KINDS = _by_word(
+    {
+        "user": "user_id userid user",
+        "anonymous": "anonymous_id anonymousid anon_id visitor_id visitor cookie_id cookie",
+    }
+)
 # A column of moments that says by its name what happened then.
 HAPPENED = _by_word(
     {
