@@ -213,12 +213,8 @@ def _with(checked: _Checked, unified: Unified) -> _Checked:
 def _read_and_check(
     folder: Path, reading: Reading, room: Path, progress: Callable[[str], None]
 ) -> _Checked:
-<<<<<<< HEAD
-    of_mappings = mapped_tables(folder)
+    of_mappings = mapped_tables(folder, reading.rules)
     mapped = of_mappings.tables
-=======
-    mapped = mapped_tables(folder, reading.rules)
->>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
     by_mapping = {name for by_file in mapped.values() for name in by_file}
     paths = {
         kind: [path for path in _files_of(folder, kind) if path.name not in by_mapping]

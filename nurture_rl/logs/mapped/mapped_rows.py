@@ -35,7 +35,6 @@ _IS, _AND = "\x1f", "\x1e"  # between a column's name and its cell, and between 
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True, slots=True)
 class MappedTables:
     """What the mappings of a folder give."""
@@ -44,14 +43,8 @@ class MappedTables:
     notes: tuple[str, ...]  # words of mappings that no row says
 
 
-def mapped_tables(folder: Path) -> MappedTables:
+def mapped_tables(folder: Path, privacy: PrivacyRules | None = None) -> MappedTables:
     """Read every file that a mapping names.
-=======
-def mapped_tables(
-    folder: Path, privacy: PrivacyRules | None = None
-) -> dict[TableKind, dict[str, RawTable]]:
-    """What mappings of a folder give, by table and name of the file.
->>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
 
     Args:
         folder: of the log's files.
@@ -64,12 +57,9 @@ def mapped_tables(
     found: dict[TableKind, dict[str, RawTable]] = {kind: {} for kind in TableKind}
     notes: list[str] = []
     for mapping in mappings_in(folder):
-<<<<<<< HEAD
-        heard: set[tuple[str, str]] = set()
-=======
         if privacy is not None:
             _require_hidden(mapping, privacy)
->>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
+        heard: set[tuple[str, str]] = set()
         for path in mapping.files():
             for kind, table in read_mapped(mapping, path, heard).items():
                 found[kind][path.name] = table
@@ -77,7 +67,6 @@ def mapped_tables(
     return MappedTables(found, tuple(notes))
 
 
-<<<<<<< HEAD
 def _unheard(mapping: FileMapping, heard: set[tuple[str, str]]) -> list[str]:
     """Words that a mapping gives a meaning, and no row says: they may be misspelt."""
     asked: dict[str, list[str]] = {}
@@ -93,10 +82,6 @@ def _unheard(mapping: FileMapping, heard: set[tuple[str, str]]) -> list[str]:
     ]
 
 
-def read_mapped(
-    mapping: FileMapping, path: Path, heard: set[tuple[str, str]]
-) -> dict[TableKind, RawTable]:
-=======
 def _require_hidden(mapping: FileMapping, privacy: PrivacyRules) -> None:
     """Guard against pseudonyms beside the very names that they hide.
 
@@ -121,8 +106,9 @@ def _require_hidden(mapping: FileMapping, privacy: PrivacyRules) -> None:
             )
 
 
-def read_mapped(mapping: FileMapping, path: Path) -> dict[TableKind, RawTable]:
->>>>>>> a8c2881b (Events name people by their own keys, and pseudonyms leave no known address beside them)
+def read_mapped(
+    mapping: FileMapping, path: Path, heard: set[tuple[str, str]]
+) -> dict[TableKind, RawTable]:
     """Read one file by its mapping.
 
     An event without an id gets one from what its row says, so the same row twice is one event.
