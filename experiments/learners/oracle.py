@@ -159,7 +159,7 @@ def held_oracle_of(
 
 
 def best_of(
-    world: Simulation, config: OracleConfig, region: Region | None, told: Say
+    world: Simulation, config: OracleConfig, region: Region | None, told: Say, first: int = 0
 ) -> tuple[Policy, tuple[Attempt, ...]]:
     """The best of several trainings by its value on the choosing contacts.
 
@@ -168,12 +168,13 @@ def best_of(
         config: how often and how long.
         region: in which they are trained and played; None: they are free.
         told: is told of every training's progress.
+        first: seed of the first training; the others follow.
 
     Returns:
         The policy without the region, and all trainings in order.
     """
     made: list[tuple[Policy, Attempt]] = []
-    for seed in range(config.restarts):
+    for seed in range(first, first + config.restarts):
         began = time.monotonic()
         policy = train_ppo(world, config.ppo, seed, partial(_progress, told, seed), region)
         seconds = round(time.monotonic() - began, 1)

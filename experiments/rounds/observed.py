@@ -1,7 +1,8 @@
 """What the observed features can give: PPO that learns in the true world itself, without a log.
 
-It sees what every policy sees and nothing of the hidden state. No optimum is proved: a longer
-training or a policy with a memory may reach more.
+It sees what every policy sees and nothing of the hidden state; with a memory it also sees what
+happened in each of the last bins, signal by signal. No optimum is proved: a longer training or a
+larger network may reach more.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -21,6 +23,7 @@ from experiments.learners.oracle import OracleConfig, best_of
 from experiments.learners.study import data_region
 from experiments.learners.truth import stderr, true_returns
 from experiments.rounds.shares import attainable
+from nurture_envs.journey_memory import with_memory
 from nurture_envs.simulation import Simulation
 from nurture_envs.worlds.reference import reference_world
 from nurture_rl.codec import read_record, write_record
@@ -50,40 +53,63 @@ class ObservedRecord:
     stderr: float
     seconds: float  # of the training, by the clock
     config: OracleConfig
+    memory: int = 0  # last bins told apart, see `with_memory`
+    seed: int = 0  # of the training
+    columns: int = 0  # of a context; 0: not recorded
 
 
-def worked_out(out: Path, runs: Path, data: str) -> None:
+def worked_out(out: Path, runs: Path, data: str, memory: int, seed: int) -> None:
     """Train in one world, unless there is a record."""
-    path = out / f"{data}.json"
+    path = out / f"{_name(data, memory, seed)}.json"
     if path.is_file():
         return
-    journey, _ = data_region(data, runs)
+    journey = with_memory(data_region(data, runs)[0], memory)
     world = Simulation(reference_world(journey))
-    policy, attempts = best_of(world, CONFIG, None, partial(say, f"[{data}]"))
+    told = partial(say, f"[{path.stem}]")
+    policy, attempts = best_of(world, CONFIG, None, told, first=seed)
     found = true_returns(journey, policy, CONFIG.scored).value
-    seconds = sum(one.seconds for one in attempts)
+    record = ObservedRecord(
+        data=data,
+        value=float(found.mean()),
+        stderr=stderr(found),
+        seconds=sum(one.seconds for one in attempts),
+        config=CONFIG,
+        memory=memory,
+        seed=seed,
+        columns=len(world.spec.columns),
+    )
     out.mkdir(parents=True, exist_ok=True)
-    write_record(ObservedRecord(data, float(found.mean()), stderr(found), seconds, CONFIG), path)
+    write_record(record, path)
+
+
+def _name(data: str, memory: int, seed: int) -> str:
+    parts = [data, *([f"memory-{memory}"] if memory else []), *([f"seed-{seed}"] if seed else [])]
+    return "-".join(parts)
 
 
 def main(arguments: list[str]) -> None:
     """Train where there is no record yet, then tell what is recorded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", default=["reference"], metavar="NAME")
+    parser.add_argument("--memory", nargs="+", type=int, default=[0], help="last bins told apart")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the trainings")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of records")
     parser.add_argument("--runs", type=Path, default=Path("runs/observed"), help="of the stages")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        for data in given.data:
-            worked_out(given.out, given.runs, data)
+        for data, seed, memory in product(given.data, given.seeds, given.memory):
+            worked_out(given.out, given.runs, data, memory, seed)
     lines = []
-    for path in sorted(given.out.glob("*.json")):
-        one = read_record(path, ObservedRecord)
+    records = [read_record(path, ObservedRecord) for path in given.out.glob("*.json")]
+    for one in sorted(records, key=lambda one: (one.data, one.memory, one.seed)):
         known = attainable()[one.data]
         values = [f"{known.drip:.1f}", f"{one.value:.1f} ± {1.96 * one.stderr:.1f}"]
-        lines.append([one.data, *values, f"{known.oracle:.1f}", f"{known.of(one.value):.0%}"])
-    head = ("world", "drip", "by the features", "oracle, sees the hidden state", "share of lift")
+        share = f"{known.of(one.value):.0%}"
+        asked = [one.data, str(one.memory), str(one.seed)]
+        lines.append([*asked, *values, f"{known.oracle:.1f}", share, f"{one.seconds:.0f}"])
+    head = ("world", "memory, bins", "seed", "drip", "by the features")
+    head += ("oracle, sees the hidden state", "share of lift", "seconds")
     print(markdown_table(head, lines))
 
 

@@ -119,6 +119,11 @@ def ope_settings(config: DictConfig) -> tuple[Settings, OpeConfig]:
         ]
     )
     estimators_of(ask)
+    if run.data.source in FOREIGN and data.memory:
+        raise ConfigError(
+            f"data.memory: expected 0, got {data.memory}: a log without a journey has no events to "
+            "remember; give its columns of the past as features"
+        )
     if run.data.source in FOREIGN and run.data.source != "obp" and not run.targets:
         raise ConfigError(
             "targets: a log without a journey needs target policies, such as "

@@ -10,6 +10,7 @@ from pathlib import Path
 from nurture_envs.compiling import against_numba
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import load_journey
+from nurture_envs.journey_memory import with_memory
 from nurture_envs.playing import loops_are_kept
 from nurture_envs.rollout import returns
 from nurture_rl.errors import ConfigError
@@ -69,8 +70,9 @@ class Pipeline:
 
     @cached_property
     def journey(self) -> Journey:
-        """The journey of the data."""
-        return load_journey(self.settings.run.data.journey)
+        """The journey of the data, with the memory that its contexts shall have."""
+        data = self.settings.run.data
+        return with_memory(load_journey(data.journey), data.memory)
 
     @cached_property
     def raw(self) -> Path:

@@ -40,6 +40,9 @@ class DataConfig:
     # reference (synthetic), folder (tables of your own), or the name of a data set or format
     source: str = MISSING
     journey: str = MISSING  # a shipped journey's name, or a path
+    # Last bins that contexts tell apart beside the journey's features, signal by signal, for every
+    # policy of the run, the learned world and the judges; 0: none. See `docs/memory.md`.
+    memory: int = 0
     # Whose word decisions are: logged, a table of them; from_sends, a log without one, whose sends
     # become the decisions of the programme that made them, with estimated propensities.
     decisions: str = "logged"
