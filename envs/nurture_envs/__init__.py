@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nurture_envs.guardrails import reason_names
     from nurture_envs.journey import Journey
     from nurture_envs.journey_file import load_journey, parse_journey, shipped_journeys
+    from nurture_envs.journey_memory import with_memory
     from nurture_envs.population import Population
     from nurture_envs.rollout import Returns, returns
     from nurture_envs.simulation import Simulation
@@ -41,6 +42,7 @@ __all__ = [
     "reference_world",
     "returns",
     "shipped_journeys",
+    "with_memory",
 ]
 
 _HOMES = {
@@ -61,6 +63,7 @@ _HOMES = {
     "reference_world": "nurture_envs.worlds.reference",
     "returns": "nurture_envs.rollout",
     "shipped_journeys": "nurture_envs.journey_file",
+    "with_memory": "nurture_envs.journey_memory",
 }
 
 if find_spec("gymnasium") is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -30,10 +30,10 @@ from nurture_rl.codec import read_record, write_record
 from nurture_rl.rl.ppo import PPOConfig
 
 OUT = Path(__file__).parent / "observed"
-# As the oracle of inbound leads was trained, ten iterations longer.
+ITERATIONS = 50  # ten more than the oracle of inbound leads had
 CONFIG = OracleConfig(
     ppo=PPOConfig(
-        iterations=50,
+        iterations=ITERATIONS,
         n_contacts=2048,
         minibatches=8,
         learning_rate=3e-3,
@@ -57,23 +57,30 @@ class ObservedRecord:
     seed: int = 0  # of the training
     columns: int = 0  # of a context; 0: not recorded
 
+    @property
+    def trained(self) -> int:
+        """Iterations of the training."""
+        return self.config.ppo.iterations
 
-def worked_out(out: Path, runs: Path, data: str, memory: int, seed: int) -> None:
+
+def worked_out(given: argparse.Namespace, data: str, memory: int, seed: int) -> None:
     """Train in one world, unless there is a record."""
-    path = out / f"{_name(data, memory, seed)}.json"
+    out: Path = given.out
+    config = replace(CONFIG, ppo=replace(CONFIG.ppo, iterations=given.iterations))
+    path = out / f"{_name(data, memory, seed, given.iterations)}.json"
     if path.is_file():
         return
-    journey = with_memory(data_region(data, runs)[0], memory)
+    journey = with_memory(data_region(data, given.runs)[0], memory)
     world = Simulation(reference_world(journey))
     told = partial(say, f"[{path.stem}]")
-    policy, attempts = best_of(world, CONFIG, None, told, first=seed)
-    found = true_returns(journey, policy, CONFIG.scored).value
+    policy, attempts = best_of(world, config, None, told, first=seed)
+    found = true_returns(journey, policy, config.scored).value
     record = ObservedRecord(
         data=data,
         value=float(found.mean()),
         stderr=stderr(found),
         seconds=sum(one.seconds for one in attempts),
-        config=CONFIG,
+        config=config,
         memory=memory,
         seed=seed,
         columns=len(world.spec.columns),
@@ -82,9 +89,10 @@ def worked_out(out: Path, runs: Path, data: str, memory: int, seed: int) -> None
     write_record(record, path)
 
 
-def _name(data: str, memory: int, seed: int) -> str:
-    parts = [data, *([f"memory-{memory}"] if memory else []), *([f"seed-{seed}"] if seed else [])]
-    return "-".join(parts)
+def _name(data: str, memory: int, seed: int, iterations: int) -> str:
+    """Of a record's file: the data, and what is not as in the first record."""
+    asked = (("memory", memory, 0), ("seed", seed, 0), ("iterations", iterations, ITERATIONS))
+    return "-".join([data, *(f"{word}-{value}" for word, value, usual in asked if value != usual)])
 
 
 def main(arguments: list[str]) -> None:
@@ -93,22 +101,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", nargs="+", default=["reference"], metavar="NAME")
     parser.add_argument("--memory", nargs="+", type=int, default=[0], help="last bins told apart")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the trainings")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of each training")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of records")
     parser.add_argument("--runs", type=Path, default=Path("runs/observed"), help="of the stages")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with threadpool_limits(1):
         for data, seed, memory in product(given.data, given.seeds, given.memory):
-            worked_out(given.out, given.runs, data, memory, seed)
+            worked_out(given, data, memory, seed)
     lines = []
     records = [read_record(path, ObservedRecord) for path in given.out.glob("*.json")]
-    for one in sorted(records, key=lambda one: (one.data, one.memory, one.seed)):
+    for one in sorted(records, key=lambda one: (one.data, one.trained, one.memory, one.seed)):
         known = attainable()[one.data]
         values = [f"{known.drip:.1f}", f"{one.value:.1f} ± {1.96 * one.stderr:.1f}"]
         share = f"{known.of(one.value):.0%}"
-        asked = [one.data, str(one.memory), str(one.seed)]
+        asked = [one.data, str(one.trained), str(one.memory), str(one.seed)]
         lines.append([*asked, *values, f"{known.oracle:.1f}", share, f"{one.seconds:.0f}"])
-    head = ("world", "memory, bins", "seed", "drip", "by the features")
+    head = ("world", "iterations", "memory, bins", "seed", "drip", "by the features")
     head += ("oracle, sees the hidden state", "share of lift", "seconds")
     print(markdown_table(head, lines))
 

@@ -92,7 +92,7 @@ def _index() -> str:
         "A policy gives every action of the catalogue a probability: features [n, d] and legal\n"
         "actions [n, a] in, probabilities [n, a] out, rows that sum to 1, exactly 0 where an\n"
         "action is forbidden. `policy=NAME` puts one of these into a run. Every page is written\n"
-        "from the code by `make docs`.\n\n"
+        "from the code by `make docs`. What a policy may remember: [memory](../memory.md).\n\n"
         + table("name, how it comes about, what it does", rows)
         + "\n\n## Descriptions\n\n"
         "A policy is described by plain data with a `kind`, in configurations, bundles and\n"

@@ -60,6 +60,6 @@ def test_a_feature_of_the_same_name_is_refused_not_lost() -> None:
     data = load_journey("inbound_lead").resolved
     own = {"recent_opened": {"kind": "count", "of": ["opened"], "window": 2}}
     journey = parse_journey({**data, "features": {**data["features"], **own}})
-    with pytest.raises(JourneyError, match="features.recent_opened: memory makes a feature of"):
+    with pytest.raises(JourneyError, match=r"features\.recent_opened: memory makes a feature of"):
         with_memory(journey, 2)
     assert with_memory(journey, 0) is journey

@@ -1,4 +1,4 @@
-"""A hidden state that only a memory tells: what is best is enumerated, and every learner finds it."""
+"""A hidden state that only a memory tells: the best is enumerated, and every learner finds it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def simulation(bins: int) -> Simulation:
-    """The journey of the cue, whose contexts tell the day, the last click and what is remembered."""
+    """The journey of the cue; contexts tell the day, the last click and what is remembered."""
     return Simulation(CueWorld(with_memory(cue_journey(False), bins)))
 
 

@@ -16,6 +16,7 @@ from nurture_envs.clock import DAY_US, HOUR_US
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
+from nurture_envs.journey_memory import with_memory
 from nurture_rl.features import DecisionTable, decision_table
 from nurture_rl.learned.choice_rules import Boltzmann
 from nurture_rl.learned.remembering import MemoryShape, RememberingTrunk, memory_places
@@ -33,7 +34,7 @@ from nurture_rl.serving.storage import opening
 from nurture_rl.serving.storage.store import Store
 from nurture_rl.serving.upkeep.export import export_log
 from nurture_rl.serving.upkeep.exported_rows import exported_decisions
-from tests.unit.release.bundles import CREATED, card
+from tests.unit.release.bundles import CREATED, card, small_bundle
 from tests.unit.release.bundles import journey as plain_journey
 from tests.unit.serving.contacts import MIDNIGHT, ZONE, Clock, contact, event
 
@@ -52,9 +53,13 @@ MEMORIES: dict[str, Any] = {
 
 
 def remembering_journey() -> Journey:
-    """The journey of the test bundle, whose contexts tell each of the last days apart."""
+    """The journey of the test bundle, whose contexts tell each of the last days apart.
+
+    By features of its own, and by the memory of every signal that a run can ask for.
+    """
     data = plain_journey().resolved
-    return parse_journey({**data, "features": {**data["features"], **MEMORIES}})
+    own = parse_journey({**data, "features": {**data["features"], **MEMORIES}})
+    return with_memory(own, DAYS - 2)
 
 
 def core(journey: Journey) -> ScoredPolicy:
@@ -84,15 +89,9 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(folder / "bundle", held, CREATED)
 
 
-@pytest.fixture(scope="module")
-def lived(remembering: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four days of contacts who get mail and look at pages, as a server's export."""
-    folder = tmp_path_factory.mktemp("lived")
-    opening.make(folder / "store.db", fresh_seed=3)  # another may draw no mail on some day
-    clock, store = Clock(), Store(folder / "store.db")
-    store.put_contacts([contact(name) for name in PEOPLE])
-    served = Service(remembering, store, ServerSettings(ZONE, False, clock))
-    for day in range(DAYS):
+def live(served: Service, clock: Clock, days: range) -> None:
+    """Days of contacts who get mail and look at pages."""
+    for day in days:
         clock.now_us = MIDNIGHT + day * DAY_US + 8 * HOUR_US
         answers = served.decide([Ask(name, f"{name}-{day}") for name in PEOPLE])
         for i, (name, answer) in enumerate(zip(PEOPLE, answers, strict=True)):
@@ -106,6 +105,16 @@ def lived(remembering: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path
             if (i + day) % 3 == 0:
                 at = clock.now_us + i
                 served.append_events([event("page_view", at, name, page_category="pricing")])
+
+
+@pytest.fixture(scope="module")
+def lived(remembering: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four days, as a server's export."""
+    folder = tmp_path_factory.mktemp("lived")
+    opening.make(folder / "store.db", fresh_seed=12)  # another may draw no mail on some day
+    clock, store = Clock(), Store(folder / "store.db")
+    store.put_contacts([contact(name) for name in PEOPLE])
+    live(Service(remembering, store, ServerSettings(ZONE, False, clock)), clock, range(DAYS))
     export_log(store, folder / "out")
     store.close()
     return folder / "out"
@@ -135,7 +144,8 @@ def test_what_was_served_is_what_training_reads(lived: Path, tmp_path: Path) -> 
     table = np.array(made.table["features"].to_pylist())
     last_day = table[np.asarray(made.table["step"]) == DAYS - 1]
     columns = made.feature_columns
-    for name in ("sent@1", "sent@3", "viewed@1", "viewed@2", "viewed@3"):
+    recent = ("recent_viewed_pricing@1", "recent_viewed_pricing@2", "recent_sent_pricing@1")
+    for name in ("sent@1", "sent@3", "viewed@1", "viewed@2", "viewed@3", *recent):
         assert last_day[:, columns.index(name)].sum() > 0, name
     assert last_day[:, columns.index("viewed@4")].sum() == 0  # the day before they came
     for name in ("interest", "rising", "topics", "topic=pricing"):
@@ -150,3 +160,30 @@ def test_a_policy_that_remembers_decides_otherwise_after_another_past(rememberin
     table = remembering.policy.action_probabilities(rows, mask)
     assert np.abs(table[1] - table[0]).max() > 1e-3
     assert np.abs(table[2] - table[1]).max() > 1e-3
+
+
+def test_who_begins_to_remember_in_the_middle_of_an_episode_knows_what_was_before(
+    remembering: Bundle, tmp_path: Path
+) -> None:
+    opening.make(tmp_path / "store.db", fresh_seed=3)
+    clock, store = Clock(), Store(tmp_path / "store.db")
+    store.put_contacts([contact(name) for name in PEOPLE])
+    plain = small_bundle(tmp_path / "plain", plain_journey())
+    for bundle, days in ((plain, range(2)), (remembering, range(2, DAYS))):
+        live(Service(bundle, store, ServerSettings(ZONE, False, clock)), clock, days)
+    export_log(store, tmp_path / "out")
+    store.close()
+    later = [
+        (decision, seed)
+        for decision, seed in exported_decisions(tmp_path / "out")
+        if decision.policy_id == remembering.policy_id
+    ]
+    assert len(later) > len(PEOPLE)
+    assert all(replay(remembering, decision, seed) for decision, seed in later)
+    made = read_back(tmp_path / "out", remembering.journey, tmp_path / "read")
+    warehouse = dict(
+        zip(made.table["decision_id"].to_pylist(), made.table["features"].to_pylist(), strict=True)
+    )
+    assert all(list(one.features or ()) == warehouse[one.decision_id] for one, _ in later)
+    first = made.feature_columns.index("recent_viewed_pricing@2")
+    assert sum(warehouse[one.decision_id][first] for one, _ in later if one.step == 2) > 0
