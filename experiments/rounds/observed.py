@@ -117,8 +117,8 @@ def main(arguments: list[str]) -> None:
         share = f"{known.of(one.value):.0%}"
         asked = [one.data, str(one.trained), str(one.memory), str(one.seed)]
         lines.append([*asked, *values, f"{known.oracle:.1f}", share, f"{one.seconds:.0f}"])
-    head = ("world", "iterations", "memory, bins", "seed", "drip", "by the features")
-    head += ("oracle, sees the hidden state", "share of lift", "seconds")
+    head = ["world", "iterations", "memory, bins", "seed", "drip", "by the features"]
+    head += ["oracle, sees the hidden state", "share of lift", "seconds"]
     print(markdown_table(head, lines))
 
 

@@ -69,6 +69,7 @@ LANGUAGE = (
         "journey_experiment",
         "journey_claims",
         "journey_file",
+        "journey_memory",
         "worlds",
         "running_features",
         "simulation_state",

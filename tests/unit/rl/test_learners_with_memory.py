@@ -111,10 +111,8 @@ def test_imitation_tells_the_log_and_no_more_whatever_is_remembered() -> None:
 @pytest.mark.parametrize("name", ["dqn", "ppo"])
 def test_no_memory_learns_bit_for_bit_what_was_learned_before(name: str) -> None:
     plain = Simulation(CueWorld(cue_journey(False)))
-    learner = LEARNERS[name]
-    taught = plain
-    if not plays_in_world(name):
-        taught = replace(logged(plain, Even(), 2000, 1), columns=plain.spec.columns)
+    learner, shown = LEARNERS[name], logged(plain, Even(), 2000, 1)
+    taught = plain if plays_in_world(name) else replace(shown, columns=plain.spec.columns)
     before = learner.learn(taught, learner.settings(**SETTINGS[name]), 0, silent)
     rows, mask = log(0).features[:300], log(0).mask[:300]
     one, other = (policy.action_probabilities(rows, mask) for policy in (before, learned(name, 0)))
