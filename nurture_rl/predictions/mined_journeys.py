@@ -120,7 +120,8 @@ def feature_text(found: MinedJourneys) -> str:
     lines = [
         f"# Found by `nurture mine` in {found.log}, as of {found.as_of}:",
         f"# {found.episodes} episodes, {found.reached} with the north star. Associations of what",
-        f"# contacts did by themselves, no effects; {found.false:.0%} of the paths may be false.",
+        "# contacts did by themselves, no effects; of all that the page tells",
+        f"# {found.false:.0%} may be false.",
         f"extends: {found.journey}",
     ]
     if not found.findings.told_paths:
