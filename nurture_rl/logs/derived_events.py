@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nurture_envs.derived_rules import ChangePoints, DerivedRule, PathEvents, counted_signals
 from nurture_envs.journey import Journey
+from nurture_rl.errors import LogError
 from nurture_rl.logs.change_signals import change_events
 from nurture_rl.logs.click_signals import FIRST_CLICK, LINK_CLICKED, SOURCE, click_events
 from nurture_rl.logs.path_signals import path_events
+from nurture_rl.logs.privacy_rules import PrivacyRules
 from nurture_rl.logs.repeated_signals import repeated_events
 from nurture_rl.wording import counted
 
@@ -30,15 +31,24 @@ def derived_types(journey: Journey | None) -> frozenset[str]:
 class DerivedEvents:
     """Adds what is worked out to the events of some contacts after the others, and counts it."""
 
-    def __init__(self, journey: Journey | None, kept: Collection[str] | None) -> None:
+    def __init__(self, journey: Journey | None, rules: PrivacyRules | None) -> None:
         """Begin.
 
         Args:
             journey: whose signals are worked out; None: nothing is.
-            kept: types of event that may be written; None: all.
+            rules: what may be written; None: all.
+
+        Raises:
+            LogError: the rules ask for consent to what is worked out, of which no row says any.
         """
         types = derived_types(journey)
-        self.types = types if kept is None else types & frozenset(kept)
+        self.types = types if rules is None or rules.events is None else types & rules.events
+        if rules is not None and (asked := sorted(self.types & rules.purposes.keys())):
+            raise LogError(
+                f"privacy.yaml: purposes: {asked[0]} is worked out of other events, and no row "
+                "says who agreed to it; name the events that it is made of, or leave it out of "
+                "`events`"
+            )
         self._journey = journey
         self._added: Counter[str] = Counter(dict.fromkeys(self.types, 0))
         self._unknown = 0  # clicks of no mail that was sent

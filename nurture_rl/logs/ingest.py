@@ -170,7 +170,7 @@ def _ingest(
     names = named.contacts if rules is None else written_names(named.contacts, rules)
     buckets = ContactBuckets(named, names, room)
     private = None if rules is None else PrivateLog(rules, unified, buckets.last_us)
-    derived = DerivedEvents(reading.journey, None if rules is None else rules.events)
+    derived = DerivedEvents(reading.journey, rules)
     exact = checked.events.tells_seconds
     changes = EventChanges(exact, reading.pages, private, derived)
     hints = ContactHints(reading.hints)

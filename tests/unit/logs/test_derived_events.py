@@ -14,6 +14,7 @@ import pytest
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
 from nurture_envs.journey_file import parse_journey
+from nurture_rl.errors import LogError
 from nurture_rl.features import decision_table
 from nurture_rl.logs.click_signals import click_events
 from nurture_rl.logs.ingest import ingest_folder
@@ -224,6 +225,12 @@ def test_rules_of_privacy_hold_for_what_is_worked_out(tmp_path: Path) -> None:
     events, _ = ingested(tmp_path / "kept", clicking_journey(), privacy=rules)
     kinds = events["type"].to_pylist()
     assert (kinds.count("first_click"), kinds.count("link_clicked")) == (0, 2)
+    for asked in ("purposes: {link_clicked: web}", "purposes: {first_click: web}"):
+        with pytest.raises(LogError, match="is worked out of other events, and no row says who"):
+            ingested(tmp_path / asked[11:15], clicking_journey(), privacy=asked)
+    rules = "events: [sent, click]\npurposes: {first_click: web}\n"
+    events, _ = ingested(tmp_path / "none", clicking_journey(), privacy=rules)
+    assert set(events["type"].to_pylist()) == {"sent", "click"}
 
 
 def test_clicks_that_cannot_be_used_are_told(tmp_path: Path) -> None:
