@@ -86,11 +86,11 @@ def distinct_namings(rows: pa.Table) -> tuple[pa.Table, NDArray[np.int32]]:
     codes[~keyed] = np.asarray(plain.indices)
     codes[keyed] = np.asarray(told.indices) + len(plain.dictionary)
     texts = pa.concat_arrays([_plain(plain.dictionary), told.dictionary])
-    firsts = _firsts(codes, len(texts))
-    order = np.argsort(firsts)
+    firsts = np.sort(_firsts(codes, len(texts)))
+    order = codes[firsts]
     place = np.empty(order.size, np.int32)
     place[order] = np.arange(order.size)
-    taken = pa.array(firsts[order])
+    taken = pa.array(firsts)
     own = [who.take(taken), keys.take(taken), texts.take(pa.array(order))]
     return pa.table(own, schema=_SCHEMA), place[codes]
 

@@ -215,6 +215,7 @@ def test_hashes_of_ids_tell_apart_what_differs_anywhere() -> None:
     assert len(set(found.tolist())) == len(set(texts))
     part = pa.array(["before", *texts * 2]).slice(1 + len(texts))  # it begins inside of its buffers
     assert hashed(part).tolist() == found.tolist()
+    assert hashed(pa.array(texts[::-1])).tolist() == found.tolist()[::-1]  # beside other ids
     assert hashed(pa.array([], pa.string())).size == 0
 
 
