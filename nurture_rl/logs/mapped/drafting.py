@@ -125,18 +125,18 @@ def _roles(look: FileLook) -> dict[str, ColumnLook]:
     for column in look.columns:
         words = header(column.name)
         role = ROLES.get(words)
-        if role == "contact_id" and column.words and {*map(plain_cell, column.words)} <= _TRUTHS:
+        if role == "contact_id" and _is_truth(column):
             role = None  # whether somebody is a customer, not which one
         if role == "contact_id" and _is_email(column):
             role = "email"
-        elif KEY_KINDS.get(words) == "anonymous":
+        elif _key_kind(column) == "anonymous":
             continue  # the first of them says who, where nothing else does
         if role is not None:
             found.setdefault(role, column)
         elif _is_email(column):
             found.setdefault("email", column)
     if not {"contact_id", "email"} & found.keys():
-        anonymous = [c for c in look.columns if KEY_KINDS.get(header(c.name)) == "anonymous"]
+        anonymous = [one for one in look.columns if _key_kind(one) == "anonymous"]
         found |= dict(zip(["contact_id"], anonymous, strict=False))
     own = found.get("contact_id")
     if own is not None and header(own.name) in ("id", "record_id") and "email" in found:
@@ -144,6 +144,16 @@ def _roles(look: FileLook) -> dict[str, ColumnLook]:
         if many and "event_id" not in found:
             found["event_id"] = found.pop("contact_id")
     return found
+
+
+def _key_kind(column: ColumnLook) -> str | None:
+    """As which kind of key a column names people; None: as none that its name tells."""
+    return None if _is_truth(column) else KEY_KINDS.get(header(column.name))
+
+
+def _is_truth(column: ColumnLook) -> bool:
+    """Whether a column says yes and no, such as whether somebody is a customer or has a cookie."""
+    return bool(column.words) and {*map(plain_cell, column.words)} <= _TRUTHS
 
 
 def _is_email(column: ColumnLook) -> bool:
@@ -155,7 +165,7 @@ def _who(sheet: _Sheet) -> dict[str, str]:
     named = {"contact_id": sheet.take("contact_id"), "key:email": sheet.take("email")}
     who = {name: column.name for name, column in named.items() if column is not None}
     for column in sheet.look.columns:
-        kind = KEY_KINDS.get(header(column.name))
+        kind = _key_kind(column)
         if kind is not None and column.filled and column.name not in sheet.used:
             sheet.used.add(column.name)
             who.setdefault(f"key:{kind}", column.name)
@@ -342,8 +352,8 @@ def _consent(sheet: _Sheet, column: ColumnLook) -> object:
 
 def _harmless(column: ColumnLook) -> bool:
     words = header(column.name)
-    names = ROLES.get(words) == "contact_id" or words in KEY_KINDS or words in PERSONAL
-    return not names and not _is_email(column)
+    names = (ROLES.get(words) == "contact_id" or words in KEY_KINDS) and not _is_truth(column)
+    return not names and words not in PERSONAL and not _is_email(column)
 
 
 def _name(sheet: _Sheet, role: str) -> str | None:

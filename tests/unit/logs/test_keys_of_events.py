@@ -58,6 +58,16 @@ def test_a_draft_takes_all_columns_that_name_people_and_keeps_none_of_them(mappi
     assert events["keep"] == ["page"]
 
 
+def test_a_column_that_says_yes_and_no_is_no_key(tmp_path: Path) -> None:
+    text = "email,time,event,cookie\n" + "".join(
+        f"a{i}@x.example,2026-03-0{i}T08:00:00Z,open,{'yes' if i % 2 else 'no'}\n"
+        for i in range(1, 6)
+    )
+    (events,) = yaml.safe_load(drafted(tmp_path / "site.csv", text).text)["tables"]["events"]
+    assert "key:anonymous" not in events
+    assert events["keep"] == ["cookie"]
+
+
 def test_keys_of_events_join_people_from_when_a_row_first_carries_both(
     tmp_path: Path, mapping: str
 ) -> None:
