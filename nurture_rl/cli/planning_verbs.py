@@ -8,7 +8,7 @@ PLANNING_VERBS = (
     Verb(
         name="rounds",
         summary="runs a programme in rounds: log, learn, ask the gate, serve, and log again",
-        reads="a world whose truth is known (`data=...`), and the programme that runs first",
+        reads="a world whose truth is known, or a log to fit one to (`data=...`)",
         makes="a report (HTML, Markdown, JSON): value, gate and cost of exploration by round",
         examples=(
             "nurture rounds experiment=small rounds.count=2 rounds.contacts=500",

@@ -12,7 +12,7 @@ from nurture_rl.report import drawing
 from nurture_rl.report.drawing import inline, legend_below
 from nurture_rl.report.markdown import grid
 from nurture_rl.report.numbers import MISSING, Bounded, count, percent, shown
-from nurture_rl.report.rounds_source import RoundRecord, RoundsRecord, ValueBand
+from nurture_rl.report.rounds_source import PlayedFit, RoundRecord, RoundsRecord, ValueBand
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
 
@@ -21,6 +21,9 @@ GATE_WORDS = {
     "rules_are_enough": "refused, rules are enough",
     "refused": "refused",
 }
+
+_TRUSTED = "How far is the fitted world to be trusted?"
+_WORTH_THERE = "What is it worth in the fitted world?"
 
 
 def rounds_page(record: RoundsRecord) -> str:
@@ -58,17 +61,18 @@ def _subtitle(record: RoundsRecord) -> str:
     }[record.earlier]
     if record.challenger_share > 0.0:
         counted += f"; a challenger takes {percent(record.challenger_share)} of the exploration"
-    return (
-        f"SYNTHETIC: played in the reference world of `{record.journey}`; {counted}; the gates of "
-        f"all rounds hold together at {percent(record.level)}"
-    )
+    played = f"SYNTHETIC: played in the reference world of `{record.journey}`"
+    if record.world is not None:
+        played = f"A PLAN AND NO PROOF: played in a world fitted to the log `{record.world.log}`"
+    return f"{played}; {counted}; the gates of all rounds hold together at {percent(record.level)}"
 
 
 def answers(record: RoundsRecord) -> list[tuple[str, str]]:
     """The first screen."""
     first, last = record.rounds[0], record.rounds[-1]
     moved = [one for one in record.rounds if one.next_programme != one.programme]
-    found = [
+    found = [] if record.world is None else [(_TRUSTED, _trusted(record.world))]
+    found += [
         ("What runs now?", f"{last.next_programme}, after {len(record.rounds)} rounds."),
         (
             "What did the gate do?",
@@ -86,7 +90,7 @@ def answers(record: RoundsRecord) -> list[tuple[str, str]]:
         begun, reached = first.truth.programme, last.truth.next_programme
         found.append(
             (
-                "What is it truly worth?",
+                "What is it truly worth?" if record.world is None else _WORTH_THERE,
                 f"{shown(begun.value)} {record.unit} a contact at the start, "
                 f"{shown(reached.value)} now, without exploration.",
             )
@@ -96,6 +100,15 @@ def answers(record: RoundsRecord) -> list[tuple[str, str]]:
         words = f"A gain of {shown(last.next_gain)} {record.unit} a contact or more."
         found.append(("What would one more round show?", words))
     return found
+
+
+def _trusted(world: PlayedFit) -> str:
+    """The word of the reality gap, with what speaks against more trust."""
+    against = f" Against it: {' '.join(world.causes)}" if world.causes else ""
+    return (
+        f"`{world.trust}`: {world.sentence}{against} What the world has wrong is wrong in all that "
+        "follows; no gate of yours has answered."
+    )
 
 
 def _cost(record: RoundsRecord) -> str:
@@ -108,7 +121,8 @@ def _cost(record: RoundsRecord) -> str:
     if not known:
         return "Nobody can say: the truth is not known."
     lost, contacts = (sum(part) for part in zip(*known, strict=True))
-    return f"{shown(lost)} {record.unit} in truth, {shown(lost / contacts)} a contact."
+    where = "in truth" if record.world is None else "in the fitted world"
+    return f"{shown(lost)} {record.unit} {where}, {shown(lost / contacts)} a contact."
 
 
 def _tables(record: RoundsRecord) -> list[Table]:
@@ -188,7 +202,8 @@ def _truths(record: RoundsRecord) -> Table:
         for one in record.rounds
         if one.truth is not None
     )
-    caption = f"The truth that nobody was shown, {record.unit} per contact"
+    told = "The truth that nobody was shown" if record.world is None else "In the fitted world"
+    caption = f"{told}, {record.unit} per contact"
     return Table(caption, head, rows, frozenset({1}))
 
 
@@ -259,6 +274,6 @@ def _truth_line(axes: Axes, rounds: Sequence[RoundRecord]) -> None:
         values,
         where="mid",
         color=drawing.INK,
-        label="true value of the programme without exploration",
+        label="value of the programme without exploration, in the world that is played",
         linewidth=1.2,
     )

@@ -64,6 +64,16 @@ class RoundRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedFit:
+    """A world that was fitted to a log, and how far it may be trusted."""
+
+    log: str  # where that lies, or its name
+    trust: str  # verdict of the reality gap on contacts held out
+    sentence: str
+    causes: tuple[str, ...]  # against more trust
+
+
+@dataclass(frozen=True, slots=True)
 class RoundsRecord:
     """All rounds of a programme."""
 
@@ -75,3 +85,4 @@ class RoundsRecord:
     start: Mapping[str, Any]  # the policy that logged the first round
     rounds: tuple[RoundRecord, ...]
     challenger_share: float = 0.0  # of the exploration, for a challenger that is tried
+    world: PlayedFit | None = None  # that was played; None: the reference world

@@ -95,10 +95,34 @@ def test_what_is_refused_takes_a_share_of_the_next_exploration(tmp_path: Path) -
     assert compared[0] == compared[1].value  # what is beaten is what ran, with what was tried in it
 
 
+@pytest.mark.timeout(600)
+def test_rounds_are_planned_in_a_world_fitted_to_a_log_of_ones_own(tmp_path: Path) -> None:
+    made = nurture("ingest", *TINY, "data.contacts=300", f"runs={tmp_path}")
+    assert made.code == 0, made.stderr[-3000:]
+    (raw,) = stage(tmp_path, "raw")
+    own = ("data=folder", f"data.path={raw / 'tables'}", f"runs={tmp_path}")
+    done = nurture("rounds", *WORDS, *own, "rounds.count=1")
+    assert done.code == 0, done.stderr[-3000:]
+    assert "a plan and no proof" in done.stdout
+    (folder,) = stage(tmp_path, "rounds")
+    record = read_record(folder / "rounds.json", RoundsRecord)
+    assert record.world is not None
+    assert record.world.trust in ("do_not_trust", "trust_for_training_with_ensemble")
+    assert record.world.causes
+    assert record.start["policy"] == {"kind": "drip"}  # found in the log
+    assert record.start["share"] == pytest.approx(0.35, abs=0.05)
+    (only,) = record.rounds
+    assert only.contacts == 80
+    assert only.truth is not None  # in the fitted world
+    told = (folder / "rounds.md").read_text("utf-8")
+    assert "How far is the fitted world to be trusted?" in told
+    assert "SYNTHETIC" not in told
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("data=folder", "data.path=somewhere"), "expected reference, got 'folder'"),
+        (("data=folder", "data.path=somewhere"), "somewhere"),
         (("release.policy=rules",), "rounds say themselves what runs"),
         (("rounds.earlier=all",), "mixture, own, none"),
         (("data.logging.kind=drip",), "mixed with what explores"),

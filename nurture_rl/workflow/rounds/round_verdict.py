@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nurture_envs.journey import Journey
-from nurture_envs.simulation import Simulation
-from nurture_envs.worlds.reference import reference_world
 from nurture_rl.appraisal.record import Appraisal
 from nurture_rl.appraisal.risk.harm_limits import LimitFinding
 from nurture_rl.codec import read_record, write_record
@@ -24,11 +22,13 @@ from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.raw_folder import write_json
 from nurture_rl.workflow.release import RELEASED, Judged, asked_gate
 from nurture_rl.workflow.rounds.challenger import may_be_tried
+from nurture_rl.workflow.rounds.played_world import PlayedWorld
 from nurture_rl.workflow.rounds.pooled_log import LoggedRound
 from nurture_rl.workflow.rounds.round_counts import RoundCounts, counted_round, drift_between
 from nurture_rl.workflow.simulated import Played, bound, play_members
 
 if TYPE_CHECKING:
+    from nurture_envs.simulation import Simulation
     from nurture_rl.workflow.config import Settings
     from nurture_rl.workflow.stages import Say
 
@@ -64,6 +64,7 @@ class RoundFindings:
     evaluation: Path
     gap: Path
     policies: Mapping[str, Path]
+    played: PlayedWorld  # whose values are the truth of these rounds
 
 
 def write_verdict(
@@ -95,7 +96,8 @@ def write_verdict(
     record = _record(evaluated, decided, ran, counts[-1], follows)
     name, stages = decided["candidate"], judged.evaluation.parent
     challenger = None if name is None else unexplored(judged.policies[name])
-    truth = _truth(ran, challenger, follows, journey, run, stages)
+    simulation = judged.played.simulation(journey)
+    truth = _truth(ran, challenger, follows, simulation, run, stages)
     write_record(replace(record, drift=drift, truth=truth), out / ROUND)
 
 
@@ -194,20 +196,19 @@ def _by_the_log(appraisal: Appraisal, name: str) -> ValueBand | None:
 
 
 def _truth(
-    ran: Ran, challenger: Any, follows: Programme, journey: Journey, run: Settings, stages: Path
+    ran: Ran, challenger: Any, follows: Programme, world: Simulation, run: Settings, stages: Path
 ) -> RoundTruth:
-    """All of them in the reference world, on the same contacts and luck.
+    """All of them in the world that rounds are played in, on the same contacts and luck.
 
     Args:
         ran: what ran.
         challenger: its description, without exploration; None: nobody was put forward.
         follows: what runs next.
-        journey: of the programme.
+        world: that is played.
         run: how many contacts are played.
         stages: where the learned parts lie.
     """
-    world, contacts = Simulation(reference_world(journey)), run.run.simulation.truth_contacts
-    context = context_beside(stages, journey)
+    contacts, context = run.run.simulation.truth_contacts, context_beside(stages, world.journey)
     played: dict[str, Played] = {}
 
     def of(spec: Any) -> Played:

@@ -22,13 +22,15 @@ from nurture_rl.report.rounds_source import RoundRecord, RoundsRecord
 from nurture_rl.tracking.run import Run
 from nurture_rl.verb_result import VerbResult
 from nurture_rl.workflow.config import Settings, settings
-from nurture_rl.workflow.logging_policy import OWN
+from nurture_rl.workflow.logging_policy import OWN, is_own
 from nurture_rl.workflow.pipeline import Pipeline, ready
 from nurture_rl.workflow.rounds.one_round import RoundPipeline, judged_round
+from nurture_rl.workflow.rounds.played_world import REFERENCE, PlayedWorld
 from nurture_rl.workflow.rounds.pooled_log import pooled_log
 from nurture_rl.workflow.rounds.round_log import logged_round
 from nurture_rl.workflow.rounds.round_verdict import CHAMPION, Ran, next_programme, read_round
 from nurture_rl.workflow.rounds.rounds_config import RoundsConfig, settings_of_round, start_of
+from nurture_rl.workflow.rounds.rounds_of_log import fitted_world, start_in
 from nurture_rl.workflow.run_tracking import run_tracking
 from nurture_rl.workflow.side_by_side import Crew, workers_of
 
@@ -82,11 +84,6 @@ def checked_rounds(config: DictConfig) -> tuple[Settings, Any]:
     run = checked.run
     if not isinstance(run, RoundsConfig):
         raise ConfigError(f"expected a configuration made from rounds_schema, got {run!r}")
-    if run.data.source != "reference":
-        raise ConfigError(
-            "data.source: rounds are played in a world whose truth is known, expected reference, "
-            f"got {run.data.source!r}; choose data=reference or another world with one"
-        )
     if run.release.policy is not None or CHAMPION in run.policies:
         raise ConfigError(
             f"release.policy, policies.{CHAMPION}: rounds say themselves what runs; leave them out"
@@ -106,9 +103,17 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
     run = checked.run
     assert isinstance(run, RoundsConfig)
     asked = run.rounds
+    base = Pipeline(checked, crew.say, crew=crew)
+    shop, journey = base.workshop, base.journey
+    world, trusted = PlayedWorld(), None
+    if run.data.source != REFERENCE:
+        own = replace(run, data=replace(run.data, logging=logging))
+        base = Pipeline(replace(checked, run=own), crew.say, crew=crew)
+        world, trusted = PlayedWorld(base.world), fitted_world(base)
+        crew.say(f"played in a world fitted to the log, a plan and no proof: {trusted.sentence}")
+        if is_own(logging):
+            logging = start_in(base.logging.description, asked.exploration)
     start = start_of(asked, logging)
-    shop = Pipeline(checked, crew.say).workshop
-    journey = Pipeline(checked, crew.say).journey
     programme, logs, judged, began = start.programme, [], [], time.monotonic()
     for number in range(1, asked.count + 1):
         share = start.shares[number - 1]
@@ -121,10 +126,10 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
         PROGRESS.info("round %d of %d", number, asked.count)
         ran = start.explored(programme.spec, number - 1, programme)
         given = (number, asked.contacts, ran, run.seeds.log)
-        logs.append(logged_round(shop, run.data, journey, *given))
+        logs.append(logged_round(shop, run.data, journey, *given, world))
         pooled = pooled_log(shop, journey, logs, asked.earlier, run.data.held_out)
         of_round = settings_of_round(checked, start, number - 1, programme)
-        pipeline = RoundPipeline(of_round, crew.say, crew=crew, pooled=pooled)
+        pipeline = RoundPipeline(of_round, crew.say, crew=crew, pooled=pooled, world_played=world)
         pipeline.begin()
         folder = judged_round(pipeline, Ran(number, programme, share, tuple(logs), tried))
         judged.append(folder)
@@ -139,10 +144,12 @@ def all_rounds(checked: Settings, logging: Any, crew: Crew) -> Path:
         start=logging,
         rounds=tuple(read_round(one) for one in judged),
         challenger_share=asked.challenger_share,
+        world=trusted,
     )
     inputs: dict[str, Any] = {"rounds": [one.name for one in judged], "start": logging}
     inputs |= {"level": run.release.level, "earlier": asked.earlier, "journey": journey.resolved}
     inputs["challenger_share"] = asked.challenger_share
+    inputs |= {} if trusted is None else {"gap": base.gap.name}
     return shop.stage("rounds", inputs, partial(_written, record), rounds_page)
 
 

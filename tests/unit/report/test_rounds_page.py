@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from nurture_rl.report.rounds_page import answers, rounds_markdown, rounds_page
-from nurture_rl.report.rounds_source import RoundRecord, RoundsRecord, RoundTruth, ValueBand
+from nurture_rl.report.rounds_source import (
+    PlayedFit,
+    RoundRecord,
+    RoundsRecord,
+    RoundTruth,
+    ValueBand,
+)
 
 
 def band(value: float, half: float = 1.0) -> ValueBand:
@@ -86,3 +92,18 @@ def test_a_challenger_that_was_tried_is_named_beside_what_ran() -> None:
     assert "a challenger takes 50.0 % of the exploration" in told
     assert "| 2 | cql of round 1 | 35.0 % | cql of round 1b |" in told
     assert "a challenger takes" not in rounds_markdown(BOTH)
+
+
+def test_rounds_in_a_fitted_world_are_a_plan_and_say_how_far_it_is_trusted() -> None:
+    world = PlayedFit("exported", "do_not_trust", "Do not use this world.", ("Rates are wrong.",))
+    planned = replace(BOTH, world=world)
+    first, *_ = answers(planned)
+    assert first[0] == "How far is the fitted world to be trusted?"
+    assert first[1].startswith(
+        "`do_not_trust`: Do not use this world. Against it: Rates are wrong."
+    )
+    text = rounds_markdown(planned)
+    assert "A PLAN AND NO PROOF: played in a world fitted to the log `exported`" in text
+    assert "SYNTHETIC" not in text
+    assert "truth" not in text.lower().replace("in truth", "")
+    assert "What is it worth in the fitted world?" in text

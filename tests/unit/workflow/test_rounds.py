@@ -24,11 +24,13 @@ from nurture_rl.policies.composition import TrustRegion
 from nurture_rl.policies.policy import PolicyError
 from nurture_rl.workflow.learn import context_beside
 from nurture_rl.workflow.release_region import region_of
+from nurture_rl.workflow.rounds.played_world import PlayedWorld, played_data
 from nurture_rl.workflow.rounds.pooled_log import LoggedRound, pooled_log, with_mixture
 from nurture_rl.workflow.rounds.round_counts import counted_round, drift_between
 from nurture_rl.workflow.rounds.round_log import logged_round
 from nurture_rl.workflow.rounds.round_verdict import Programme
 from nurture_rl.workflow.rounds.rounds_config import RoundsSettings, start_of
+from nurture_rl.workflow.rounds.rounds_of_log import start_in
 from nurture_rl.workflow.run_config import DataConfig
 from nurture_rl.workflow.stages import Workshop
 
@@ -239,3 +241,37 @@ def test_each_side_has_the_shares_of_its_own_contacts(
     assert late[judges].mean() != late[~judges].mean()
     expected = (1.0 - share) * asked[0] + share * asked[1]
     assert np.array(first["probabilities"].to_pylist()) == pytest.approx(expected)
+
+
+def test_rounds_of_a_log_begin_with_the_program_that_it_follows() -> None:
+    softmax = {"kind": "softmax"}
+    fitted = {"kind": "mixture", "policy": softmax, "other": {"kind": "drip"}, "share": 0.65}
+    begun = start_in(fitted, None)
+    assert begun["policy"] == {"kind": "drip"}
+    assert begun["other"] == softmax  # what is not the program explores
+    assert begun["share"] == pytest.approx(0.35)
+    assert start_of(RoundsSettings(count=1), begun).programme.name == "drip"
+    alone = start_in(softmax, [0.2, 0.1])
+    assert (alone["policy"], alone["other"], alone["share"]) == (softmax, RANDOM, 0.2)
+    with pytest.raises(ConfigError, match="nobody can say what of it is chance"):
+        start_in(softmax, None)
+
+
+def test_a_played_round_is_ingested_by_nothing_that_was_said_of_the_users_log() -> None:
+    own = DataConfig(
+        name="mine",
+        source="folder",
+        path="exported",
+        default_zone="America/New_York",
+        complete_until="2020-01-01",
+        decisions="from_sends",
+    )
+    told = played_data(own)
+    assert (told.source, told.path, told.complete_until) == ("reference", None, None)
+    assert (told.decisions, told.default_zone) == ("logged", "Europe/Berlin")
+    assert told.held_out == own.held_out
+
+
+def test_stages_of_a_fitted_world_are_named_by_it_and_others_as_before(tmp_path: Path) -> None:
+    assert PlayedWorld().inputs == {}
+    assert PlayedWorld(tmp_path / "world-1").inputs == {"world": "world-1"}

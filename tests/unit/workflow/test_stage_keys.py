@@ -38,7 +38,9 @@ ALL = {"raw", "ingest", *AFTER_LOG, *PROGRAMS}
 JUDGE = {"appraisal", "codec", "interchange", "learned", "logs", "ope", "policies", "progress"}
 JUDGE |= {"simulator"}
 OF_ROUNDS = {
-    "rounds.round_log": {"features", "identity", "learned", "logs", "ope", "policies"},
+    "rounds.round_log": {
+        *("features", "identity", "learned", "logs", "ope", "policies", "simulator"),
+    },
     "rounds.pooled_log": {"learned", "logs", "ope", "policies"},
     "rounds.round_verdict": {*JUDGE, "release", "report"},
 }
