@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nurture_rl.errors import LogError
 from nurture_rl.logs.device_rules import DEVICES_FILE, DeviceRules, load_device_rules
-from nurture_rl.logs.device_search import CONFIDENCE, DEVICE, DeviceSearch
+from nurture_rl.logs.device_search import DeviceSearch
 from nurture_rl.logs.privacy_rules import PRIVACY_FILE, PrivacyRules
 from nurture_rl.logs.zone_rules import ZONES_FILE, ZoneRules, load_zone_rules
 from nurture_rl.logs.zone_search import ZoneSearch
@@ -37,10 +37,11 @@ def load_hint_rules(folder: Path, privacy: PrivacyRules | None) -> HintRules:
     """
     rules = HintRules(load_zone_rules(folder), load_device_rules(folder))
     kept = None if privacy is None else privacy.attributes
-    if rules.devices is not None and kept is not None and not {DEVICE, CONFIDENCE} <= kept:
+    asked = () if rules.devices is None else rules.devices.attributes()
+    if kept is not None and not kept >= set(asked):
         raise LogError(
-            f"{folder / DEVICES_FILE}: it asks for the attributes {DEVICE} and {CONFIDENCE}, which"
-            f" {PRIVACY_FILE} does not keep; add both to its `attributes`, or remove {DEVICES_FILE}"
+            f"{folder / DEVICES_FILE}: it asks for the attributes {' and '.join(asked)}, which"
+            f" {PRIVACY_FILE} does not keep; add all to its `attributes`, or remove {DEVICES_FILE}"
         )
     return rules
 

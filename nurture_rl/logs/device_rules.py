@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nurture_envs.fields import Fields
 from nurture_rl.logs.rule_files import rule_fields
 
 DEVICES_FILE = "devices.yaml"
+DEVICE, CONFIDENCE = "device", "device_confidence"  # attributes of contacts
 DEVICES = ("computer", "phone", "tablet")
 _LEAST = 0.9
+_PART = re.compile(r"(?!.*confidence$)[a-z][a-z0-9_]*")
 _PRIOR = 2.0  # acts that the habits of all count for beside a contact's own
 # What senders call devices, and what browsers say of themselves; the first that fits holds.
 _WORDS = {
@@ -29,6 +33,17 @@ class DeviceRules:
     """How habits are told."""
 
     least: float  # probability below which nothing is told of a contact, in [0.5, 1]
+    hours: Mapping[str, tuple[int, int]]  # part of the day → local hours, the second not with it
+
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of contacts that may be told."""
+        parts = (name for part in self.hours for name in part_attributes(part))
+        return (DEVICE, CONFIDENCE, *parts)
+
+
+def part_attributes(part: str) -> tuple[str, str]:
+    """The attributes that tell the device of a part of the day, and how sure it is."""
+    return f"{DEVICE}_{part}", f"{DEVICE}_{part}_confidence"
 
 
 def load_device_rules(folder: Path) -> DeviceRules | None:
@@ -41,7 +56,25 @@ def load_device_rules(folder: Path) -> DeviceRules | None:
     if not path.is_file():
         return None
     with rule_fields(path, "devices") as f:
-        return DeviceRules(least=f.number("least", _LEAST, low=0.5, high=1.0))
+        return DeviceRules(f.number("least", _LEAST, low=0.5, high=1.0), _hours(f))
+
+
+def _hours(f: Fields) -> dict[str, tuple[int, int]]:
+    parts = f.mapping("hours", {})
+    found = {}
+    for name in map(str, parts.data):
+        hours = parts.items(name)
+        if not _PART.fullmatch(name):
+            parts.problem(name, "expected a name in small letters, such as morning")
+        elif (
+            len(hours) != 2
+            or not all(type(hour) is int and 0 <= hour <= 24 for hour in hours)
+            or hours[0] % 24 == hours[1] % 24
+        ):
+            parts.problem(name, f"expected two different hours such as [5, 9], got {hours!r}")
+        else:
+            found[name] = hours[0], hours[1]
+    return found
 
 
 def device_of(*told: object) -> str | None:

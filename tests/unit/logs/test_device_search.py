@@ -16,8 +16,9 @@ from nurture_rl.errors import LogError
 from nurture_rl.logs.device_rules import DEVICES, DeviceRules, device_of, usual_devices
 from nurture_rl.logs.device_search import DeviceSearch
 from nurture_rl.logs.ingest import ingest_folder
-from tests.unit.logs.test_machine_marks import event, table
+from tests.unit.logs.test_machine_marks import NOON, event, table
 
+MIDNIGHT = -float(NOON // 1_000_000 % 86_400)  # seconds from the time of `event`, UTC
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 DROID = "Mozilla/5.0 (Linux; Android 13; Pixel 7) AppleWebKit/537.36 Chrome/116.0 Mobile Safari"
 SLATE = "Mozilla/5.0 (Linux; Android 13; SM-X710) AppleWebKit/537.36 Chrome/116.0 Safari/537.36"
@@ -130,7 +131,7 @@ def test_the_habits_of_all_say_nothing_of_who_never_acted(tmp_path: Path) -> Non
         )
     )
     people = pa.table({"contact_id": ["ada", "dan", "web"], "attributes": ["{}"] * 3})
-    search = DeviceSearch(DeviceRules(0.9))
+    search = DeviceSearch(DeviceRules(0.9, {}))
     search.see(clicks)
     told = search.with_devices(people, pa.chunked_array([], pa.string()))["attributes"]
     ada, dan, web = (json.loads(text) for text in told.to_pylist())
@@ -142,7 +143,84 @@ def test_the_habits_of_all_say_nothing_of_who_never_acted(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize("rules", ["least: 0.2", "most: 1", "least: [", "least: 1.5"])
+def test_devices_by_hour_follow_the_clock_of_the_contact() -> None:
+    """Phone at seven and computer at eleven, in Berlin and in New York; in between nothing."""
+    moments = {"berlin": (5, 9), "york": (11, 15), "lost": (5, 9)}  # UTC, in summer
+    day = 86_400.0
+    acts = [
+        event("click", MIDNIGHT + day * n + 3600 * hour, who, properties={"device": device})
+        for who, hours in moments.items()
+        for n in range(20)
+        for hour, device in zip(hours, ("phone", "computer"), strict=True)
+    ]
+    acts.append(event("click", MIDNIGHT + 9 * 3600.0, "once", properties={"device": "phone"}))
+    people = pa.table(
+        {
+            "contact_id": ["berlin", "york", "lost", "once"],
+            "attributes": ['{"plan": "pro"}', "{}", "{}", '{"device_work": "fridge"}'],
+            "time_zone": ["Europe/Berlin", "America/New_York", None, "Europe/Berlin"],
+        }
+    )
+    rules = DeviceRules(0.95, {"morning": (5, 9), "work": (9, 17), "late": (22, 5)})
+    search = DeviceSearch(rules)
+    search.see(table(*acts))
+    told = search.with_devices(people, pa.chunked_array([], pa.string()))["attributes"]
+    berlin, york, lost, once = (json.loads(text) for text in told.to_pylist())
+    for found in (berlin, york):
+        assert (found["device_morning"], found["device_work"]) == ("phone", "computer")
+        assert min(found["device_morning_confidence"], found["device_work_confidence"]) >= 0.95
+        assert "device" not in found  # half on each
+        assert "device_late" not in found
+    assert berlin["plan"] == "pro"
+    assert lost == {}
+    assert once == {"device_work": "fridge"}
+    assert [note.split(" mostly")[0] for note in search.notes()] == [
+        "devices: 0 of 4 contacts",
+        "devices (morning): 2 of 4 contacts",
+        "devices (work): 2 of 4 contacts",
+        "devices (late): 0 of 4 contacts",
+    ]
+
+
+def test_planted_habits_by_hour_are_right_as_often_as_they_say() -> None:
+    rng, day = np.random.default_rng(9), 86_400.0
+    shares = {8: rng.dirichlet([0.6, 1.6, 0.2], 300), 14: rng.dirichlet([1.6, 0.5, 0.1], 300)}
+    acts = [
+        event("click", MIDNIGHT + day * n + 3600 * hour, f"c{who}", properties={"device": device})
+        for hour, share in shares.items()
+        for who in range(300)
+        for n, device in enumerate(rng.choice(DEVICES, rng.integers(1, 25), p=share[who]))
+    ]
+    names = [f"c{who}" for who in range(300)]
+    people = pa.table({"contact_id": names, "attributes": ["{}"] * 300, "time_zone": ["UTC"] * 300})
+    search = DeviceSearch(DeviceRules(0.9, {"early": (5, 12), "later": (12, 20)}))
+    search.see(table(*acts))
+    told = search.with_devices(people, pa.chunked_array([], pa.string()))["attributes"]
+    found = [json.loads(text) for text in told.to_pylist()]
+    right, sure = [], []
+    for part, share in (("early", shares[8]), ("later", shares[14])):
+        for who, said in enumerate(found):
+            if f"device_{part}" in said:
+                right.append(share[who][DEVICES.index(said[f"device_{part}"])] > 0.5)
+                sure.append(said[f"device_{part}_confidence"])
+    assert 200 < len(right) < 550
+    assert np.mean(right) == pytest.approx(np.mean(sure), abs=0.05)
+
+
+def test_privacy_keeps_every_part_of_the_day_or_the_log_is_refused(tmp_path: Path) -> None:
+    rules = "hours: {work: [9, 17]}"
+    with pytest.raises(LogError, match=r"device_work and device_work_confidence, which privacy"):
+        log(tmp_path / "raw", rules, "attributes: [device, device_confidence]")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        *("least: 0.2", "most: 1", "least: [", "least: 1.5", "hours: {work: [9]}"),
+        *("hours: {work: [9, 25]}", "hours: {confidence: [9, 17]}", "hours: {work: [0, 24]}"),
+        *("hours: {a_confidence: [9, 17]}", "hours: {work: [9.5, 17]}"),
+    ],
+)
 def test_wrong_rules_are_told(tmp_path: Path, rules: str) -> None:
     with pytest.raises((LogError, JourneyError), match=r"devices\.yaml"):
         log(tmp_path / "raw", rules)
