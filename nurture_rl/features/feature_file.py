@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from nurture_envs.clock import DAY_US
 from nurture_envs.features import FeatureSpec
 from nurture_envs.journey import Journey
-from nurture_rl.errors import LeakageError, LogError
+from nurture_rl.errors import ConfigError, LeakageError, LogError
 from nurture_rl.features.contact_clocks import contact_clocks, zone_shifts
 from nurture_rl.features.query import lasting_signals
 from nurture_rl.features.raw_query import (
@@ -34,6 +34,7 @@ from nurture_rl.logs.atomic import atomic_file
 
 _DECIDED = ("decision_id", "contact_id", "anchor", "step", "decided_at")
 _IDS = ("decision_id", "contact_id")
+_FIRST_CLOCKS_US = -170 * 366 * DAY_US  # before 1800: no zone had changed its clocks yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,16 @@ def write_features(
         out: file to write; it appears when it is whole.
 
     Raises:
-        ConfigError: a table or a column is missing, or a column is of another kind.
+        ConfigError: a table or a column is missing, a column is of another kind, or a feature has
+            the name of an id.
         LeakageError: a decision was made before its own bin began.
         LogError: there are no decisions, or rows that are empty or told twice.
         TimeZoneError: a contact's zone is unknown.
         OSError: the disk refuses.
     """
     spec = FeatureSpec.of(journey)
+    if taken := sorted({*_IDS} & {*spec.columns}):
+        raise ConfigError(f"features: {taken[0]} is a column of every table; give it another name")
     decisions = columns_of(where.table("decisions"), "decisions", _DECIDED)
     useful = ("recorded_at", "event_id")
     events = columns_of(where.table("events"), "events", event_columns(journey), useful)
@@ -72,7 +76,8 @@ def write_features(
     happened = where.micros(events.occurred_at)
     events = events.filter(happened >= first_us, happened <= last_us)
     require_told_once(where, read_events(events, journey))
-    shifts = where.own(zone_shifts(contacts["zone"].to_pylist(), first_us, last_us))
+    since_us = max(first_us, _FIRST_CLOCKS_US)
+    shifts = where.own(zone_shifts(contacts["zone"].to_pylist(), since_us, last_us))
     people = where.own(contacts)
     times = where.numbered(decision_times(decisions, people, shifts, where.micros, spec))
     _require_completed_bins(where, times, spec)

@@ -159,6 +159,14 @@ def test_ids_may_be_numbers_and_anchors_dates(written: Written) -> None:
     assert plain[0]["views_3"] == 1.0
 
 
+def test_a_time_that_means_none_ends_no_table(written: Written) -> None:
+    """Some systems write the year 1 where they know no time; in New York that is before it."""
+    home = contacts_table([{"contact_id": "a", "time_zone": "America/New_York"}])
+    never = VIEW | {"type": "reply", "reply_class": "objection", "occurred_at": at("0001-01-01")}
+    asked, _ = written(events=events_table([VIEW, never]), contacts=home)
+    assert asked["views_3"] == 1.0
+
+
 @pytest.mark.parametrize("folder", ["a*", "lo[g]", "lo?", "contact_id=zz/step=4", "it's"])
 def test_a_log_is_read_from_the_folder_that_was_named(folder: str, written: Written) -> None:
     """DuckDB reads patterns of names, and takes columns out of names of folders."""
