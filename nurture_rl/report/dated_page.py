@@ -119,7 +119,7 @@ def _runs(plan: DatedPlan) -> str:
 
 def _next(plan: DatedPlan) -> str:
     if not plan.coming:
-        return "Nothing: all rounds are done. Plan more by `count`."
+        return "Nothing: all rounds are done. Others are planned in a folder of their own (`out`)."
     one = plan.coming[0]
     return (
         f"Round {one.number} collects from {one.collect_from} to {one.collect_to}; the gate "

@@ -124,10 +124,11 @@ def proposals_file(journey: Journey, present: Rules, report: ProposalReport, out
 
 def told_proposals(report: ProposalReport) -> list[str]:
     """What was found, as lines."""
-    looked = counted(report.looked_at, "change")
+    looked, n = counted(report.looked_at, "change"), len(report.tested)
+    tested = f"{n} of them {plural(n, 'was', 'were')}"
     head = (
         f"{looked} after {counted(len(report.conditions), 'outcome')} of the CRM were looked at on "
-        f"training contacts; {len(report.tested)} of them were tested on the held-out ones. Gains "
+        f"training contacts; {tested} tested on the held-out ones. Gains "
         f"are {report.unit} a decision to the end of its episode; all intervals hold together at "
         f"{report.level:.4g}."
     )

@@ -63,6 +63,9 @@ def test_a_plan_is_made_and_renewed_by_the_gates_answer(tmp_path: Path) -> None:
     moved = nurture("plan_rounds", *words, "start=2027-04-01")
     assert moved.code == 2
     assert "the programme began on 2027-03-01 and has 1 rounds done" in moved.stderr
+    longer = nurture("plan_rounds", *words, "count=6")
+    assert longer.code == 2
+    assert "count: the gates' level was shared out among 3 rounds" in longer.stderr
     assert read(out) == after
 
 

@@ -44,7 +44,7 @@ def done_round(
         LogError: the file is no answer of a gate.
     """
     if not plan.coming:
-        raise ConfigError(f"gate: all {plan.count} rounds are done; plan more by count=")
+        raise ConfigError(f"gate: all {plan.count} rounds are done; plan others by out=")
     planned, (told, digest) = plan.coming[0], _answer(gate)
     known = [one.number for one in plan.done if one.gate == digest]
     if known:

@@ -97,6 +97,11 @@ def require_plan(checked: Settings) -> tuple[RoundPlanConfig, PlanAsked]:
             f"start: the programme began on {before.start} and has {done} rounds done, got "
             f"{start}; leave start out, or name another folder by out="
         )
+    if before is not None and before.done and count > before.count:
+        raise ConfigError(
+            f"count: the gates' level was shared out among {before.count} rounds, {done} of which "
+            f"were asked at it, got {count}; plan what comes after them in another folder (out=)"
+        )
     spread = tuple([*shares, *[shares[-1]] * count][:count]) if shares else None
     return run, PlanAsked(day_of("start", start), weekly, count, before, spread)
 

@@ -66,10 +66,13 @@ def test_an_accepted_file_decides_as_it_says_and_else_as_the_rules_did(tmp_path:
 def test_what_was_tested_and_not_shown_is_told_with_its_reason() -> None:
     head, guide, other = told_proposals(REPORT)
     assert "14 changes after 1 outcome" in head
+    assert "2 of them were tested" in head
     assert guide.startswith("  proposed: if ever_lost_to_price >= 1: send:pricing_guide@09, +1.02")
     assert other.startswith("  not proposed: if ever_lost_to_no_fit >= 1")
     assert other.endswith("(it holds 0)")
-    assert "Nothing is proposed" in told_proposals(replace(REPORT, tested=(OTHER,)))[0]
+    alone = told_proposals(replace(REPORT, tested=(OTHER,)))[0]
+    assert "Nothing is proposed" in alone
+    assert "1 of them was tested" in alone
 
 
 def test_the_drip_is_a_list_without_rules_and_other_policies_are_refused() -> None:
