@@ -116,7 +116,7 @@ def landmarks_of(
 
 
 def episode_us(clock: Clock) -> int:
-    """From the begin of an episode to its end, microseconds."""
+    """From the beginning of an episode to its end, microseconds."""
     return clock.periods * round(clock.period_hours * HOUR_US)
 
 

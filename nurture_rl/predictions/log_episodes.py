@@ -22,7 +22,7 @@ class LogEpisodes:
     """Episodes in the order of their first decisions; all [e] unless said otherwise."""
 
     contact: IntArray  # code
-    anchor_us: IntArray  # local wall time of the begin
+    anchor_us: IntArray  # local wall time of the beginning
     zone_us: IntArray  # local wall time less UTC, at the first decision
     cluster: NDArray[np.object_]  # account or contact
     watched: FloatArray  # days for which each is known whole

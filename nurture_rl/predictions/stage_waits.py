@@ -15,7 +15,7 @@ from nurture_rl.predictions.log_episodes import LogEpisodes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BEGIN = "the begin"
+BEGIN = "the beginning"
 LEFT = 0  # what came first: the contact left for good; next stages count from 1
 
 
@@ -45,7 +45,7 @@ class StageWait:
 def stage_waits(
     log: BinnedLog, episodes: LogEpisodes, journey: Journey, from_day: float = 0.0
 ) -> list[StageWait]:
-    """The waits in each stage of a journey, from the begin of its episodes on.
+    """The waits in each stage of a journey, from the beginning of its episodes on.
 
     A stage ends when another one, or the north star, comes for the first time in the episode, or
     the contact leaves: by a terminal signal that is none of these.

@@ -124,7 +124,7 @@ def has_signed(manifest: bytes, signed: bytes | None, key: Path) -> bool:
 
 
 def fingerprint(key: Path) -> str:
-    """A short name of a private key: the begin of the SHA-256 of its public half.
+    """A short name of a private key: the beginning of the SHA-256 of its public half.
 
     Raises:
         ConfigError: the file holds no private Ed25519 key, or others than its owner may read it.
