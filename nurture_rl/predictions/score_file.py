@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,27 @@ from nurture_envs.guardrails import COMPARISONS
 from nurture_envs.journey import Condition, Feature, Journey
 from nurture_envs.yaml_once import read_yaml
 from nurture_rl.errors import ConfigError
+from nurture_rl.predictions.predicted_outcomes import (
+    ADVANCE,
+    BOOK,
+    CHURN,
+    CONVERT,
+    ENGAGE,
+    IGNORE,
+)
+from nurture_rl.predictions.score_parts import BASE
 
 FIT, INTENT, ENGAGEMENT, OUTCOMES, TIME = "fit", "intent", "engagement", "outcomes", "time"
 _SHOWS_INTENT = frozenset({"page_view", "form_submitted", "product_used", "visit", "activity"})
 _KEYS = ("groups", "intent", "flags", "reads")
 _FLAG = ("signals", "when", "do")
+_MOST_GROUPS = 10  # a chance is asked for in all their combinations
+# What a flag is not called: outcomes, and columns of the scores that are no chances.
+_TAKEN = frozenset(
+    {CONVERT, BOOK, ADVANCE, ENGAGE, IGNORE, CHURN, "intent", "fatigue", "tolerance"}
+    | {"contact_id", "cluster", "episode_id", "step", "as_of"}
+)
+_TAKEN_FORMS = re.compile(r"affinity_.*|.*_[0-9.e+-]+d", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +123,19 @@ def _made(given: Mapping[str, Any], journey: Journey, wrong: list[str]) -> Score
         for column in sorted({one for one in grouped if grouped.count(one) > 1}):
             wrong.append(f"groups: {column} is in two groups")
         rest = tuple(one for one in spec.columns if one not in grouped)
-        groups |= {"other": rest} if rest else {}
+        if BASE in groups:
+            wrong.append(f"groups.{BASE}: the chance of an average contact is called so; rename it")
+        if rest:
+            groups["other"] = groups.get("other", ()) + rest
+        if len(groups) > _MOST_GROUPS:
+            wrong.append(
+                f"groups: expected {_MOST_GROUPS} at most, with that of all other features, "
+                f"got {len(groups)}"
+            )
     intent: dict[str, float] = {}
     for name, weight in _mapping(given.get("intent"), "intent", wrong).items():
-        if not isinstance(weight, int | float) or isinstance(weight, bool):
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not isfinite(weight):
             wrong.append(f"intent.{name}: expected a number, got {weight!r}")
             continue
         intent |= dict.fromkeys(_known(name, columns, "intent", wrong), float(weight))
@@ -129,7 +156,13 @@ def _flag(name: str, given: Any, journey: Journey, wrong: list[str]) -> ScoreFla
     for key in told:
         if key not in _FLAG:
             wrong.append(f"{where}.{key}: no such key{hint(str(key), _FLAG)}")
-    signals = tuple(str(one) for one in told.get("signals") or ())
+    if name in _TAKEN or _TAKEN_FORMS.fullmatch(name):
+        wrong.append(f"{where}: another score, or a column beside them, is called so; rename it")
+    listed = told.get("signals") or []
+    if not isinstance(listed, list):
+        wrong.append(f"{where}.signals: expected a list, such as [replied_question], got {listed}")
+        listed = []
+    signals = tuple(str(one) for one in listed)
     known = [one.name for one in journey.signals]
     for one in signals:
         if one not in known:
@@ -138,12 +171,11 @@ def _flag(name: str, given: Any, journey: Journey, wrong: list[str]) -> ScoreFla
     when = []
     for column, text in _mapping(told.get("when"), f"{where}.when", wrong).items():
         operator, _, number = str(text).strip().partition(" ")
-        try:
-            when.append(
-                Condition(column, operator, float(number if operator in COMPARISONS else ""))
-            )
-        except ValueError:
+        threshold = _number(number) if operator in COMPARISONS else None
+        if threshold is None:
             wrong.append(f"{where}.when.{column}: expected such as '< 2', got {text!r}")
+        else:
+            when.append(Condition(column, operator, threshold))
         if column not in spec.columns:
             wrong.append(f"{where}.when: no feature column {column!r}{hint(column, spec.columns)}")
     if not signals and not when:
@@ -152,6 +184,14 @@ def _flag(name: str, given: Any, journey: Journey, wrong: list[str]) -> ScoreFla
     if action is not None:
         action = _action(action, ActionCatalog.of(journey).ids, f"{where}.do", wrong)
     return ScoreFlag(name, signals, tuple(when), action)
+
+
+def _number(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if isfinite(found) else None
 
 
 def _mapping(given: Any, where: str, wrong: list[str]) -> dict[str, Any]:
@@ -166,7 +206,7 @@ def _mapping(given: Any, where: str, wrong: list[str]) -> dict[str, Any]:
 def _known(
     name: Any, columns: Mapping[str, tuple[str, ...]], where: str, wrong: list[str]
 ) -> tuple[str, ...]:
-    if name in columns:
+    if isinstance(name, str) and name in columns:
         return columns[name]
     wrong.append(f"{where}: no feature {name!r}{hint(str(name), list(columns))}")
     return ()

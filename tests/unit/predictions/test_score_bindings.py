@@ -104,6 +104,39 @@ def test_every_mistake_of_a_score_file_is_named(tmp_path: Path) -> None:
         assert part in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("flags: {convert: {signals: [replied_question]}}", "flags.convert: another score"),
+        ("flags: {fatigue: {signals: [replied_question]}}", "flags.fatigue: another score"),
+        ("flags: {convert_14d: {signals: [replied_question]}}", "flags.convert_14d: another"),
+        ("flags: {cluster: {when: {company_size: '< 2'}}}", "flags.cluster: another score"),
+        ("flags: {a: {signals: replied_question}}", "flags.a.signals: expected a list"),
+        ("flags: {a: {signals: 3}}", "flags.a.signals: expected a list"),
+        ("flags: {a: {when: {company_size: '< nan'}}}", "flags.a.when.company_size: expected"),
+        ("groups: {base: [company_size]}", "groups.base: the chance of an average contact"),
+        ("groups: {fit: [[company_size]]}", "groups.fit: no feature"),
+        ("groups: {" + ", ".join(f"g{k}: []" for k in range(10)) + "}", "got 11"),
+        ("intent: {company_size: .nan}", "intent.company_size: expected a number, got nan"),
+        ("intent: {company_size: .inf}", "intent.company_size: expected a number, got inf"),
+    ],
+)
+def test_what_would_make_wrong_scores_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        read_score_file(path, PLAIN)
+
+
+def test_features_in_no_group_join_the_group_other_and_push_nobody_out(tmp_path: Path) -> None:
+    path = tmp_path / "scores.yaml"
+    path.write_text("groups: {fit: [industry], other: [company_size]}\n")
+    groups = read_score_file(path, PLAIN).groups
+    assert groups["other"][0] == "company_size"
+    columns = [one for members in groups.values() for one in members]
+    assert sorted(columns) == sorted(FeatureSpec.of(PLAIN).columns)
+
+
 def test_groups_of_a_journey_hold_every_column_once() -> None:
     groups = default_groups(PLAIN)
     assert groups["fit"][0] == "company_size"
