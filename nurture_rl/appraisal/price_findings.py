@@ -28,6 +28,11 @@ class UseLimit:
         """What is counted: `event` or `hour`."""
         return "hour" if self.hours else "event"
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing at all is allowed, which no play shows: no bound on a count is 0."""
+        return self.at_most == 0.0 and self.per != SEND
+
     def prices(self, price: float, journey: Journey) -> dict[str, float]:
         """What each event costs at a price of the limit, the reward's unit, by `send` or signal.
 

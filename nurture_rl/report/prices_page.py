@@ -74,6 +74,12 @@ def _binding(found: PriceFindings, limit: UseLimit, price: float) -> str:
 
 
 def _choice(found: PriceFindings) -> str:
+    nothing = [one.name for one in found.limits if one.is_nothing]
+    if nothing:
+        return (
+            f"None can be shown to: of {' and '.join(nothing)} nothing is allowed, and no upper "
+            "bound of a count is 0. Ask for a little, or take the action out of the journey."
+        )
     if found.chosen is None or found.judged is None:
         return (
             "None that was learned, by the upper bounds. Play more contacts (simulation.contacts), "

@@ -168,8 +168,9 @@ def _with_frontier(
     """The programs, the policy without a price, and those at the frontier's prices."""
     tried = [*programs, search.tried({})]
     free = tried[-1].used
-    worth = (free.value - programs[0].used.value) / max(free.mixed, 1e-9)
-    if worth > 0.0:
+    gain = free.value - programs[0].used.value
+    if gain > 0.0 and free.mixed > 0.0:  # of what never happens no price can be a share
+        worth = gain / free.mixed
         tried += [search.tried({search.drawn: share * worth}) for share in shares]
     return tried
 
@@ -207,7 +208,7 @@ def _chosen(
         return tried[-1].used.kept(search.limits)
 
     good = _kept(search, tried, programs)
-    if not good and prices.any():
+    if not good and prices.any() and not any(one.is_nothing for one in search.limits):
         low, high = 1.0, next((times for times in _RAISED if keeps(times)), None)
         if high is not None:
             low = max((times for times in _RAISED if times < high), default=low)

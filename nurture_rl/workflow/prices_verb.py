@@ -193,12 +193,13 @@ def _by_log(pipeline: Pipeline, found: PriceFindings, programs: dict[str, Path])
 def export_line(pipeline: Pipeline, found: PriceFindings) -> str | None:
     """The command that asks the gate for the policy that was taken; None where none was.
 
-    It repeats what was typed, but for the settings of the search.
+    It repeats what was typed, but for the settings of the search. Prices are told to the last
+    digit: so the very policy is asked for that was judged.
     """
     if found.chosen is None:
         return None
     prices = found.tried[found.chosen].prices
-    words = [f"+policy.prices.{name}={price:.6g}" for name, price in prices.items()]
+    words = [f"+policy.prices.{name}={price!r}" for name, price in prices.items()]
     return shlex.join(["nurture", "export", *_typed(pipeline), *words])
 
 

@@ -43,9 +43,11 @@ def asked_limits(
         _require_amount(f"at_most.{name}", value)
         found.append(UseLimit(name, channels_of(journey, name, "at_most"), value))
     found += _weekly(asked, journey)
+    names = {one.name for one in found}
     for limit in journey.limits:
         if limit.at_most is not None and limit.per in ("contact", SEND):
-            found.append(UseLimit(limit.name, limit.of, limit.at_most, limit.per))
+            name = f"{limit.name}, of the journey" if limit.name in names else limit.name
+            found.append(UseLimit(name, limit.of, limit.at_most, limit.per))
         if limit.above_reference is not None:
             base = float(_sums(reference, journey, limit.of).mean())
             name = f"{limit.name}, beside the reference"

@@ -16,6 +16,7 @@ from nurture_rl.appraisal.price_findings import PriceFindings, Tried, Used, UseL
 from nurture_rl.report.prices_page import answers, prices_markdown, prices_page
 from nurture_rl.workflow import price_search
 from nurture_rl.workflow.price_search import PriceSearch, found_prices
+from nurture_rl.workflow.prices_verb import export_line
 from tests.unit.workflow.test_priced_policies import MAILS, task
 
 INBOUND = load_journey("inbound_lead")
@@ -41,7 +42,17 @@ class Known(PriceSearch):
         return self.at(float(str(folder).rpartition("=")[2]))
 
 
-def search(limits: tuple[UseLimit, ...], monkeypatch: pytest.MonkeyPatch) -> Known:
+@dataclass(frozen=True, eq=False)
+class NeverSeen(Known):
+    """What the frontier is drawn over never happens."""
+
+    def at(self, price: float) -> Used:
+        return replace(super().at(price), mixed=0.0)
+
+
+def search(
+    limits: tuple[UseLimit, ...], monkeypatch: pytest.MonkeyPatch, kind: type[Known] = Known
+) -> Known:
     monkeypatch.setattr(price_search, "members_of", lambda world, journey: [1, 2])
     asked: Any = SimpleNamespace(
         run=SimpleNamespace(
@@ -51,7 +62,7 @@ def search(limits: tuple[UseLimit, ...], monkeypatch: pytest.MonkeyPatch) -> Kno
     )
     workshop: Any = SimpleNamespace(root=Path())
     learned = replace(task({}), journey=INBOUND)
-    return Known(workshop, learned, None, Path(), asked, limits, "send")
+    return kind(workshop, learned, None, Path(), asked, limits, "send")
 
 
 def findings(monkeypatch: pytest.MonkeyPatch, most: float) -> PriceFindings:
@@ -117,3 +128,36 @@ def test_the_page_says_the_price_the_policy_and_the_command(
         assert "withheld: few contacts." in where
         assert "nurture export policy=p" in where
     assert "<svg" in page
+
+
+def test_of_what_never_happens_no_price_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = (UseLimit("send", MAILS, 1.5),)
+    found = found_prices(search(wide, monkeypatch, NeverSeen), [NOBODY], [0.5, 1.0], 12, 1e-4)
+    assert [one.prices for one in found.tried] == [{}, {}]
+
+
+def test_a_limit_of_nothing_has_a_price_and_no_policy_is_sought_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = findings(monkeypatch, 0.0)
+    assert found.prices[0] == pytest.approx(2.0, rel=0.01)  # what the first mail brings
+    assert found.chosen is None
+    assert max(one.prices.get("send", 0.0) for one in found.tried) < 2.0
+    told = dict(answers(found, ""))["Which policy keeps to them?"]
+    assert told.startswith("None can be shown to: of send nothing is allowed")
+
+
+def test_the_gate_is_asked_for_the_very_prices_that_were_played(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = findings(monkeypatch, 0.4)
+    assert found.chosen is not None
+    prices = {"send": 1 / 3, "unsubscribed": 1e-7 / 3}
+    exact = replace(found, tried=(replace(found.tried[0], prices=prices),), chosen=0)
+    pipeline: Any = SimpleNamespace(
+        settings=SimpleNamespace(run=SimpleNamespace(policy=SimpleNamespace(name="p")))
+    )
+    line = export_line(pipeline, exact)
+    assert line is not None
+    told = [word.removeprefix("+policy.prices.").split("=") for word in line.split()[-2:]]
+    assert {name: float(price) for name, price in told} == prices

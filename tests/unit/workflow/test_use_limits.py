@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import chi2, norm
 
+from nurture_envs.journey import HarmLimit
 from nurture_envs.journey_file import load_journey
 from nurture_rl.errors import ConfigError
 from nurture_rl.workflow.prices_config import PricesConfig
@@ -40,6 +42,16 @@ def test_a_budget_of_a_week_is_shared_by_who_enters_in_it() -> None:
     (same,) = limits(at_most={"send": 1.25})
     assert mails.at_most == same.at_most == 1.25
     assert (mails.of, mails.per_week, mails.counts) == (same.of, 500.0, "event")
+
+
+def test_a_limit_of_the_journey_keeps_its_own_name_beside_one_that_was_asked_for() -> None:
+    own = HarmLimit("unsubscribed", ("unsubscribed",), "contact", 0.02, None)
+    journey = replace(INBOUND, limits=(own,))
+    found = asked_limits(config(at_most={"unsubscribed": 0.003}), journey, NOBODY)
+    assert {one.name: one.at_most for one in found} == {
+        "unsubscribed": 0.003,
+        "unsubscribed, of the journey": 0.02,
+    }
 
 
 def test_hours_of_salespeople_are_summed_over_what_takes_them() -> None:
