@@ -9,6 +9,7 @@ from nurture_rl.report.rounds_page import GATE_WORDS
 from nurture_rl.report.rounds_source import ValueBand
 from nurture_rl.report.tables import Table
 from nurture_rl.report.templates import page
+from nurture_rl.wording import counted
 
 _NOT_KNOWN = "unknown"
 REFUSALS = (
@@ -89,7 +90,8 @@ def _title(plan: DatedPlan) -> str:
 
 def _subtitle(plan: DatedPlan) -> str:
     return (
-        f"From {plan.start} on, {plan.weekly:g} contacts a week, {plan.weeks} weeks a round "
+        f"From {plan.start} on, {plan.weekly:g} contacts a week, "
+        f"{counted(plan.weeks, 'week')} a round "
         f"({plan.weeks_why}). By the log of {plan.prospects.log}. A plan and no proof: its "
         "figures are expectations, and each gate is asked on what really was logged."
     )
@@ -131,7 +133,9 @@ def _next(plan: DatedPlan) -> str:
 
 def _known(plan: DatedPlan) -> str:
     days = plan.horizon_days + plan.late_days
-    late = f" and {plan.late_days} days until the last record is in" if plan.late_days else ""
+    late = ""
+    if plan.late_days:
+        late = f" and {counted(plan.late_days, 'day')} until the last record is in"
     told = f"A contact's outcomes are known {days} days after it came ({plan.horizon_days} days of "
     told += f"the journey{late})"
     if not plan.coming:
@@ -211,7 +215,12 @@ def _done(plan: DatedPlan) -> Table:
 def _done_row(one: DoneRound) -> tuple[str, ...]:
     why = " ".join(one.reasons) or "it passed"
     if one.early_days:
-        why += f" Asked {one.early_days} days before all outcomes were to be known."
+        why += f" Asked {counted(one.early_days, 'day')} before all outcomes were to be known."
+    if one.low_level is not None:
+        why += (
+            f" Asked at release.level={one.low_level:.4g}, which is less than was planned: all "
+            "gates hold together at less."
+        )
     return (
         *(str(one.number), one.programme, one.collected_from, one.decided),
         *(one.candidate or MISSING, GATE_WORDS.get(one.verdict, one.verdict), why),

@@ -64,6 +64,7 @@ class DoneRound:
     early_days: int  # by which the gate was asked before the plan had the outcomes known
     next_programme: str
     gate: str  # SHA-256 of the gate's record
+    low_level: float | None = None  # at which it was asked, where that is below the plan's
 
 
 @dataclass(frozen=True, slots=True)

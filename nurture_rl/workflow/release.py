@@ -71,6 +71,7 @@ def release(
     def build(out: Path) -> None:
         evaluated = read_evaluated(judged)
         record, asked = asked_gate(evaluated, gap, run)
+        record |= {"journey": journey.name, "level": run.run.release.level}
         if asked:
             card = _judged_card(journey, ingested, record, asked, policies)
         elif record["exported"] is not None:

@@ -50,6 +50,19 @@ def test_a_plan_is_made_and_renewed_by_the_gates_answer(tmp_path: Path) -> None:
     undated = nurture("plan_rounds", *words, f"gate={gate}")
     assert undated.code == 2
     assert "decided: expected the day on which the gate answered" in undated.stderr
+    for word in ("weekly=0", "count=0", "weeks=1000000", "start=9999-12-01", "start=''"):
+        name = word.partition("=")[0]
+        wrong = nurture("plan_rounds", *words, word)
+        assert wrong.code == 2
+        assert f"{name}: expected" in wrong.stderr, wrong.stderr[-500:]
+    # An answer is one to the plan as it was asked.
+    for word, lacks in (("count=6", "shared out among 3 rounds"), ("start=2027-04-01", "began on")):
+        wrong = nurture("plan_rounds", *words, f"gate={gate}", "decided=2027-06-01", word)
+        assert wrong.code == 2
+        assert lacks in wrong.stderr
+    other = nurture("plan_rounds", *words, "data=null_lead")
+    assert other.code == 2
+    assert "holds the plan of the journey inbound_lead, got a log of null_lead" in other.stderr
     day = plan.coming[0].gate_on
     renewed = nurture("plan_rounds", *words, f"gate={gate}", f"decided={day}")
     assert renewed.code == 0, renewed.stderr[-3000:]
@@ -62,7 +75,7 @@ def test_a_plan_is_made_and_renewed_by_the_gates_answer(tmp_path: Path) -> None:
 
     moved = nurture("plan_rounds", *words, "start=2027-04-01")
     assert moved.code == 2
-    assert "the programme began on 2027-03-01 and has 1 rounds done" in moved.stderr
+    assert "the programme began on 2027-03-01 and the gate of 1 round was asked" in moved.stderr
     longer = nurture("plan_rounds", *words, "count=6")
     assert longer.code == 2
     assert "count: the gates' level was shared out among 3 rounds" in longer.stderr

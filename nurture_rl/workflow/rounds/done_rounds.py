@@ -12,9 +12,10 @@ from typing import Any
 from nurture_rl.errors import ConfigError, LogError
 from nurture_rl.release.gate import RULES
 from nurture_rl.report.dated_source import ComingRound, DatedPlan, DoneRound
-from nurture_rl.workflow.release import AS_IT_IS, RELEASED
+from nurture_rl.workflow.release import AS_IT_IS, REFUSED, RELEASED
 
 _FILE = "gate.json"
+_ROUNDED = 5e-5  # of a level, as the plan writes it
 
 
 def done_round(
@@ -40,12 +41,18 @@ def done_round(
 
     Raises:
         ConfigError: the answer is in the plan already, comes before the round begins, or is that
-            of no round.
+            of no round or of another journey.
         LogError: the file is no answer of a gate.
     """
     if not plan.coming:
         raise ConfigError(f"gate: all {plan.count} rounds are done; plan others by out=")
     planned, (told, digest) = plan.coming[0], _answer(gate)
+    journey, level = told.get("journey", plan.journey), told.get("level", plan.prospects.level)
+    if journey != plan.journey:
+        raise ConfigError(
+            f"gate: expected the answer to a round of {plan.journey}, got {gate}, which is one of "
+            f"{journey}"
+        )
     known = [one.number for one in plan.done if one.gate == digest]
     if known:
         raise ConfigError(f"gate: {gate} is in the plan already, as round {known[0]}")
@@ -74,6 +81,7 @@ def done_round(
         early_days=max(0, early),
         next_programme=moved or plan.programme,
         gate=digest,
+        low_level=level if level < plan.prospects.level - _ROUNDED else None,
     )
 
 
@@ -92,15 +100,16 @@ def _answer(gate: Path) -> tuple[Mapping[str, Any], str]:
         raw = path.read_bytes()
         told = json.loads(raw)
         whole = {"verdict", "candidate", "exported", "causes"} <= set(told)
+        whole = whole and all("sentence" in one for one in told["causes"])
     except (OSError, ValueError, TypeError) as error:
         raise LogError(
             f"gate: expected the {_FILE} that `nurture pipeline` or `nurture export` leaves, got "
             f"{path}: {error}"
         ) from error
-    if not whole:
+    if not whole or told["verdict"] not in (RELEASED, RULES, REFUSED, AS_IT_IS):
         raise LogError(
             f"gate: expected the {_FILE} that `nurture pipeline` or `nurture export` leaves, got "
-            f"{path} with other keys"
+            f"{path} with other keys or words"
         )
     if told["verdict"] == AS_IT_IS:
         raise ConfigError(

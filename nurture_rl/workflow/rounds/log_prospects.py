@@ -33,7 +33,7 @@ from nurture_rl.workflow.learn import load_policy
 if TYPE_CHECKING:
     from nurture_rl.workflow.pipeline import Pipeline
 
-_BARE, _SAVED = "no exploration", "a tenth less"
+_BARE, _SAVED = "the programme without exploration", "a tenth less"
 _WORTH = 0.1  # of the north star as it is: the gain to be shown where none is named
 _EVEN = (0.5, 0.5)  # shares of two arms
 _NO_SPREAD = "the log holds no probabilities of the actions that were not taken"
@@ -181,7 +181,10 @@ def _prices(
         name, least = _named(one), otherwise(table, held.log.mask)
         less, lacks = found.evaluation.policies[name].difference, ""
         if least < one - _CERTAIN:
-            lacks = f"what the programme mostly does would not be that beyond {least:.1%}"
+            lacks = (
+                f"beyond {least:.1%} the programme's likeliest actions would be its likeliest no "
+                "more"
+            )
         for asked in (_BARE, name):
             lacks = lacks or ("" if found.believed(asked) else _why(found, asked))
         cost = None if lacks or less is None else _negative(less)

@@ -10,12 +10,15 @@ from pathlib import Path
 from nurture_rl.codec import read_record
 from nurture_rl.errors import ConfigError
 from nurture_rl.report.dated_source import DatedPlan
+from nurture_rl.wording import counted
 from nurture_rl.workflow.config import Settings
-from nurture_rl.workflow.ranges import require_each
+from nurture_rl.workflow.ranges import Range, require_each
 from nurture_rl.workflow.run_config import RunConfig
 
 RECORD = "plan.json"  # in the plan's folder
 _COUNT = 4  # rounds where nobody says
+_MOST_ROUNDS, _MOST_WEEKS, _MOST_DAYS = 100, 520, 365  # so that all days are in a calendar
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(3000, 1, 1)
 
 
 @dataclass
@@ -64,10 +67,9 @@ def require_plan(checked: Settings) -> tuple[RoundPlanConfig, PlanAsked]:
     if not isinstance(run, RoundPlanConfig):
         raise ConfigError(f"expected a configuration made from plan_rounds_schema, got {run!r}")
     before = _before(Path(run.out))
-    start = run.start or (None if before is None else before.start)
-    weekly = run.weekly or (None if before is None else before.weekly)
-    count = run.count or (_COUNT if before is None else before.count)
+    start, weekly, count = _as_planned(run, before)
     done = 0 if before is None else len(before.done)
+    asked = done if before is None else min(done + (run.gate is not None), before.count)
     shares = [] if run.exploration is None else run.exploration
     good = run.exploration is None or (len(shares) > 0 and all(0.0 <= one < 1.0 for one in shares))
     worth, weeks = run.worth, run.weeks
@@ -76,12 +78,12 @@ def require_plan(checked: Settings) -> tuple[RoundPlanConfig, PlanAsked]:
         (
             ("start", start, start is not None, "the day the first round begins: 2026-03-02"),
             ("weekly", weekly, weekly is not None and 0 < weekly < inf, "contacts a week, above 0"),
-            ("count", count, count >= max(1, done), f"rounds, {max(1, done)} or more"),
-            ("weeks", weeks, weeks is None or weeks >= 1, "whole weeks, 1 or more"),
+            _whole("count", count, max(1, asked), _MOST_ROUNDS, "rounds"),
+            _whole("weeks", 1 if weeks is None else weeks, 1, _MOST_WEEKS, "whole weeks"),
             ("exploration", shares, good, "shares from 0 to below 1, such as [0.3,0.2]"),
             ("worth", worth, worth is None or 0 < worth < inf, "a gain above 0, per contact"),
-            ("gate_days", run.gate_days, run.gate_days >= 0, "days, 0 or more"),
-            ("serve_days", run.serve_days, run.serve_days >= 0, "days, 0 or more"),
+            _whole("gate_days", run.gate_days, 0, _MOST_DAYS, "days"),
+            _whole("serve_days", run.serve_days, 0, _MOST_DAYS, "days"),
             ("policy", run.policy, learns, "one that is learned, such as policy=cql"),
         )
     )
@@ -92,18 +94,43 @@ def require_plan(checked: Settings) -> tuple[RoundPlanConfig, PlanAsked]:
         raise ConfigError("decided: expected the day on which the gate answered, as 2026-05-18")
     assert start is not None, "asked for above"
     assert weekly is not None, "asked for above"
-    if before is not None and before.done and start != before.start:
+    begins = day_of("start", start)
+    if before is not None and (before.done or run.gate is not None):
+        _require_as_asked(before, begins, count, asked)
+    spread = tuple([*shares, *[shares[-1]] * count][:count]) if shares else None
+    return run, PlanAsked(begins, weekly, count, before, spread)
+
+
+def _as_planned(
+    run: RoundPlanConfig, before: DatedPlan | None
+) -> tuple[str | None, float | None, int]:
+    """Start, contacts a week and rounds, as they are said or were planned."""
+    start, weekly, count = run.start, run.weekly, run.count
+    if before is not None:
+        start = before.start if start is None else start
+        weekly = before.weekly if weekly is None else weekly
+        count = before.count if count is None else count
+    return start, weekly, _COUNT if count is None else count
+
+
+def _whole(name: str, value: int, least: int, most: int, what: str) -> Range:
+    return name, value, least <= value <= most, f"{what}, from {least} to {most}"
+
+
+def _require_as_asked(before: DatedPlan, start: date, count: int, asked: int) -> None:
+    """Where gates were asked by a plan, their days and their level stay."""
+    rounds = counted(asked, "round")
+    if start.isoformat() != before.start:
         raise ConfigError(
-            f"start: the programme began on {before.start} and has {done} rounds done, got "
+            f"start: the programme began on {before.start} and the gate of {rounds} was asked, got "
             f"{start}; leave start out, or name another folder by out="
         )
-    if before is not None and before.done and count > before.count:
+    if count > before.count:
         raise ConfigError(
-            f"count: the gates' level was shared out among {before.count} rounds, {done} of which "
-            f"were asked at it, got {count}; plan what comes after them in another folder (out=)"
+            f"count: the gates' level was shared out among {before.count} rounds, and the gate of "
+            f"{rounds} was asked at it, got {count}; plan what comes after them in another folder "
+            "(out=)"
         )
-    spread = tuple([*shares, *[shares[-1]] * count][:count]) if shares else None
-    return run, PlanAsked(day_of("start", start), weekly, count, before, spread)
 
 
 def day_of(name: str, text: str) -> date:
@@ -113,9 +140,12 @@ def day_of(name: str, text: str) -> date:
         ConfigError: it is none.
     """
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"{name}: expected a day such as 2026-03-02, got {text!r}") from error
+    if not _FIRST_DAY <= day < _LAST_DAY:
+        raise ConfigError(f"{name}: expected a day from {_FIRST_DAY} to {_LAST_DAY}, got {day}")
+    return day
 
 
 def _before(out: Path) -> DatedPlan | None:

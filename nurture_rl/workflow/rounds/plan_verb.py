@@ -13,6 +13,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from nurture_rl.codec import write_record
+from nurture_rl.errors import ConfigError
 from nurture_rl.logs.atomic import atomic_folder
 from nurture_rl.ope.intervals import simultaneous_level
 from nurture_rl.report.dated_page import dated_answers, dated_markdown, dated_page
@@ -53,6 +54,7 @@ def plan_rounds(config: DictConfig) -> VerbResult:
     level = simultaneous_level(run.release.level, asked.count)
     with threadpool_limits(run.threads):
         pipeline = Pipeline(checked, say)
+        _require_its_journey(pipeline, asked, run.out)
         question = ProspectsAsked(asked.shares, run.worth, level)
         prospects = log_prospects(pipeline, question)
     plan = _planned(pipeline, run, asked, prospects)
@@ -68,6 +70,15 @@ def plan_rounds(config: DictConfig) -> VerbResult:
     return VerbResult(
         {"programme": plan.programme, "done": len(plan.done), "report": out / "plan.html"}
     )
+
+
+def _require_its_journey(pipeline: Pipeline, asked: PlanAsked, out: str) -> None:
+    name, before = pipeline.journey.name, asked.before
+    if before is not None and before.journey != name:
+        raise ConfigError(
+            f"out: {out} holds the plan of the journey {before.journey}, got a log of {name}; name "
+            "another folder"
+        )
 
 
 def _planned(

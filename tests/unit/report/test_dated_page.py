@@ -58,6 +58,11 @@ def test_done_rounds_say_what_was_decided_and_why() -> None:
     text = dated_markdown(plan)
     assert "cql is not shown <to> earn more. Asked 3 days before all outcomes" in text
     assert "| 2 | 2026-04-21 |" in text
+    one_day = replace(plan, weeks=1, done=(replace(DONE, early_days=1, low_level=0.95),))
+    words = dated_markdown(one_day)
+    assert "1 week a round" in words
+    assert "Asked 1 day before all outcomes" in words
+    assert "Asked at release.level=0.95, which is less than was planned" in words
     page = dated_page(plan)
     assert "cql is not shown &lt;to&gt; earn more." in page
     assert page == dated_page(plan)

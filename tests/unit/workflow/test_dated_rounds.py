@@ -15,7 +15,7 @@ import pytest
 from nurture_envs.journey_file import load_journey, shipped_journeys
 from nurture_rl.codec import read_record, write_record
 from nurture_rl.errors import ConfigError, LogError
-from nurture_rl.report.dated_source import DatedPlan, LogProspects, StarSize
+from nurture_rl.report.dated_source import DatedPlan, DoneRound, LogProspects, StarSize
 from nurture_rl.workflow.rounds.dated_rounds import (
     Cadence,
     coming_rounds,
@@ -173,10 +173,28 @@ def test_answers_that_are_none_of_the_next_round_are_refused(tmp_path: Path) -> 
         done_round(
             PLAN, answer(tmp_path / "as_it", "as_it_is", "drip"), date(2026, 4, 20), None, 5, 1
         )
-    for text in ("{", "[1]", '{"verdict": "released"}'):
+    bare = '{"candidate": null, "exported": null, "verdict": '
+    passed, untold = bare + '"ok", "causes": []}', bare + '"refused", "causes": [{"a": 1}]}'
+    for text in ("{", "[1]", '{"verdict": "released"}', passed, untold):
         (gate / "gate.json").write_text(text, "utf-8")
         with pytest.raises(LogError, match=r"expected the gate\.json"):
             done_round(PLAN, gate, date(2026, 4, 20), None, 5, 1400)
+
+
+def test_a_gate_tells_its_journey_and_its_level(tmp_path: Path) -> None:
+    gate = answer(tmp_path / "a", "refused", None) / "gate.json"
+    told = json.loads(gate.read_text("utf-8"))
+    day = date(2026, 4, 20)
+
+    def asked(**more: object) -> DoneRound:
+        gate.write_text(json.dumps(told | more), "utf-8")
+        return done_round(PLAN, gate, day, None, 5, 1400)
+
+    with pytest.raises(ConfigError, match="a round of inbound_lead, got"):
+        asked(journey="renewal", level=0.98)
+    assert asked(journey="inbound_lead", level=0.98).low_level is None
+    assert asked(journey="inbound_lead", level=0.97997).low_level is None  # as the plan writes it
+    assert asked(journey="inbound_lead", level=0.95).low_level == 0.95
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
