@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from nurture_rl.errors import ShapeError
 from nurture_rl.simulator.calibration import ReliabilityBin, wilson
@@ -14,7 +15,6 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _BINS = 10
-_Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,17 @@ def judged_chances(
 
         skill = 1 - sum b / sum c,    psi = (b - (1 - skill) c) / sum c
 
+    by Student's t of one degree of freedom less than there are clusters, as few accounts know
+    little of how much accounts differ.
+
     Args:
         chance: predicted, [n].
         happened: [n].
         cluster: number of what is independent, [n].
 
     Raises:
-        ShapeError: the arrays are empty, not equally long, or the outcome came always or never.
+        ShapeError: the arrays are empty, not equally long, of one cluster alone, or the outcome
+            came always or never.
     """
     if not chance.size or chance.shape != happened.shape or chance.shape != cluster.shape:
         raise ShapeError(
@@ -62,11 +66,14 @@ def judged_chances(
     if rate in (0.0, 1.0):
         raise ShapeError("expected decisions with the outcome and without, got one kind alone")
     _, of = np.unique(cluster, return_inverse=True)
+    if not of.any():
+        raise ShapeError("expected decisions of two clusters or more, got one")
     error = np.bincount(of, weights=(chance - y) ** 2)
     constant = np.bincount(of, weights=(rate - y) ** 2)
     ratio = float(error.sum() / constant.sum())
     psi = (error - ratio * constant) / constant.sum()
-    half = _Z95 * float(np.sqrt(psi.size / max(psi.size - 1, 1) * (psi @ psi)))
+    far = float(stdtrit(psi.size - 1, 0.975))
+    half = far * float(np.sqrt(psi.size / (psi.size - 1) * (psi @ psi)))
     bins, ece, luck = _reliability(chance, y)
     return JudgedChances(
         n=chance.size,

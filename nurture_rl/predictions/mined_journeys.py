@@ -107,7 +107,9 @@ def mined(
 def _groups(kinds: FoundSegments, kind: IntArray) -> ContactGroups:
     """The kinds as groups; where there are none all contacts are one."""
     if not kinds.segments:
-        return ContactGroups("nothing: no kinds were found", kind * 0, ("all contacts",), 0.0)
+        return ContactGroups(
+            "kind of contact, of which none were found", kind * 0, ("all contacts",), 0.0
+        )
     names = tuple(f"Kind {place}" for place in range(1, len(kinds.segments) + 1))
     return ContactGroups("kind of contact", kind, names, kinds.days)
 

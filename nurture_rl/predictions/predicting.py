@@ -204,6 +204,9 @@ def _told(at: _Reading, horizon: float, as_of_us: int) -> ToldHorizon:
     if few < _LEAST_EVENTS:
         which = "with" if happened.sum() <= (~happened).sum() else "without"
         return untold(f"{counted(few, 'later decision')} {which} it, {_LEAST_EVENTS} are needed")
+    whose = _codes(at.marks.cluster[later])
+    if not whose.any():
+        return untold("all later decisions are of one account, two are needed")
     try:
         then = at.fitted(split, horizon)
         chance = chance_of(at.outcome, then, at.marks.features[later], at.marks.age[later], horizon)
@@ -211,7 +214,7 @@ def _told(at: _Reading, horizon: float, as_of_us: int) -> ToldHorizon:
         return untold(f"by the moment up to which a judged model may know, {refusal}")
     except ShapeError:
         return untold("nobody had been watched that long when the judged decisions began")
-    judged = judged_chances(chance, happened, _codes(at.marks.cluster[later]))
+    judged = judged_chances(chance, happened, whose)
     when = str(np.datetime64(split, "us").astype("datetime64[s]")) + "Z"
     return ToldHorizon(at.outcome.name, horizon, _verdict(judged), True, judged, when)
 

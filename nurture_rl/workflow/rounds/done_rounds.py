@@ -46,13 +46,7 @@ def done_round(
     """
     if not plan.coming:
         raise ConfigError(f"gate: all {plan.count} rounds are done; plan others by out=")
-    planned, (told, digest) = plan.coming[0], _answer(gate)
-    journey, level = told.get("journey", plan.journey), told.get("level", plan.prospects.level)
-    if journey != plan.journey:
-        raise ConfigError(
-            f"gate: expected the answer to a round of {plan.journey}, got {gate}, which is one of "
-            f"{journey}"
-        )
+    planned, (told, digest) = plan.coming[0], _answer(gate, plan.journey)
     known = [one.number for one in plan.done if one.gate == digest]
     if known:
         raise ConfigError(f"gate: {gate} is in the plan already, as round {known[0]}")
@@ -81,7 +75,7 @@ def done_round(
         early_days=max(0, early),
         next_programme=moved or plan.programme,
         gate=digest,
-        low_level=level if level < plan.prospects.level - _ROUNDED else None,
+        low_level=_low_level(told, plan.prospects.level),
     )
 
 
@@ -93,7 +87,12 @@ def _moved(told: Mapping[str, Any], planned: ComingRound) -> str | None:
     return name if told["verdict"] == RULES else f"{name} of round {planned.number}"
 
 
-def _answer(gate: Path) -> tuple[Mapping[str, Any], str]:
+def _low_level(told: Mapping[str, Any], planned: float) -> float | None:
+    level = float(told.get("level", planned))
+    return level if level < planned - _ROUNDED else None
+
+
+def _answer(gate: Path, journey: str) -> tuple[Mapping[str, Any], str]:
     """A gate's record with its hash."""
     path = gate / _FILE if gate.is_dir() else gate
     try:
@@ -115,5 +114,10 @@ def _answer(gate: Path) -> tuple[Mapping[str, Any], str]:
         raise ConfigError(
             f"gate: {path} exported {told['exported']} as it is and asked no gate, so it is no "
             "round's answer; run the pipeline without release.policy"
+        )
+    if told.get("journey", journey) != journey:
+        raise ConfigError(
+            f"gate: expected the answer to a round of {journey}, got {path}, which is one of "
+            f"{told['journey']}"
         )
     return told, hashlib.sha256(raw).hexdigest()

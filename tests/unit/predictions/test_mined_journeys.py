@@ -101,6 +101,14 @@ def test_planted_kinds_are_found_and_none_where_none_are() -> None:
     assert few.segments == ()
 
 
+def test_kinds_are_tested_from_the_first_day_that_counts_for_their_chances() -> None:
+    acts = planted(2, 800, kinds=True)
+    soon = replace(acts, reached=np.where(np.arange(800) % 2, 14.5, np.inf))  # of one kind alone
+    found = behaviour_segments(soon, 14.0, np.random.default_rng(0))[0]
+    assert {round(one.reached) for one in found.segments} == {0, 1}
+    assert found.p < 1e-6
+
+
 def test_agreement_is_the_adjusted_rand_index() -> None:
     one = np.array([0, 0, 1, 1, 2, 2])
     assert adjusted_rand(one, (one + 1) % 3) == 1.0
