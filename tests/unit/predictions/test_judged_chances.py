@@ -53,3 +53,17 @@ def test_the_interval_covers_the_skill_where_clusters_hold_several_decisions() -
 def test_outcomes_of_one_kind_alone_are_refused() -> None:
     with pytest.raises(ShapeError, match="with the outcome and without"):
         judged_chances(np.full(5, 0.1), np.zeros(5, bool), np.arange(5))
+
+
+def test_few_accounts_make_long_intervals_and_one_makes_none() -> None:
+    chance, happened = np.tile([0.1, 0.3, 0.8, 0.6], 3), np.tile([0, 0, 1, 1], 3).astype(bool)
+    chance[0] = 0.2
+    two = np.repeat([0, 1], 6)
+    found = judged_chances(chance, happened, two)
+    error, constant = (chance - happened) ** 2, np.full(12, 0.25)
+    ratio = error.sum() / constant.sum()
+    psi = np.bincount(two, error - ratio * constant) / constant.sum()
+    half = 12.7062 * np.sqrt(2.0 * (psi @ psi))  # Student's t, one degree of freedom
+    assert found.skill_high - found.brier_skill == pytest.approx(half, rel=1e-4)
+    with pytest.raises(ShapeError, match="two clusters or more"):
+        judged_chances(chance, happened, np.zeros(12, int))

@@ -124,3 +124,11 @@ def test_outcomes_of_shipped_journeys(name: str, outcomes: list[str] | None) -> 
         assert not found["advance"].once
     if name == "stalled_opportunity":
         assert "lost" in found["churn"].signals
+
+
+def test_one_account_alone_is_no_ground_to_judge_on() -> None:
+    marks, _ = planted(3000, 0.02, days=60.0)
+    name = np.where(marks.decided_us > 20 * DAY_US, "late", marks.cluster.astype(str))
+    told = predicted(replace(marks, cluster=name.astype(object)), 80.0).told[0]
+    assert not told.told
+    assert "all later decisions are of one account" in told.verdict
