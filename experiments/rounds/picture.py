@@ -60,6 +60,6 @@ def _world(axes: Axes, world: str, cells: Sequence[CellRecord]) -> None:
     if known is not None:
         axes.axhline(known.drip, color=drawing.GREY, linestyle=":", linewidth=1)
     unit = cells[0].record.unit
-    axes.set_title(world.replace("_", " ", fontsize=9))
+    axes.set_title(world.replace("_", " "), fontsize=9)
     axes.set_xlabel("contacts so far")
     axes.set_ylabel(f"{unit} per contact in truth, without exploration")
