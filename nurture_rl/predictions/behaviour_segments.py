@@ -102,7 +102,8 @@ def behaviour_segments(
         )
         for one in range(k)  # the largest first
     )
-    p = clustered_log_rank((np.full(len(there), days), leaves), won, group, cluster).p
+    # At risk from the day that begins with the grouping, not from the one after.
+    p = clustered_log_rank((np.full(len(there), days - 1.0), leaves), won, group, cluster).p
     of_each = np.full(len(acts), -1)
     of_each[there] = group
     return FoundSegments(stability, shuffled, segments, p, days), of_each
