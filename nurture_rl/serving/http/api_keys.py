@@ -66,7 +66,7 @@ class ApiKeys:
         return scope in (self.opened(authorization) or ())
 
     def name(self, authorization: str | None) -> str:
-        """How logs call the key of a request: by the beginning of its digest, which opens nothing."""
+        """How logs call the key of a request: by the start of its digest, which opens nothing."""
         shown = _shown(authorization)
         return "no key" if shown is None else f"key {shown.hex()[:12]}"
 
